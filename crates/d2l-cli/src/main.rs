@@ -1,0 +1,2 @@
+//! The `d2l` binary.
+fn main() {}
