@@ -1,0 +1,118 @@
+//! AVX2 and AVX-512: only names.
+
+use super::{Kernel, Level, Simd, Vector};
+use std::arch::x86_64::*;
+
+/// AVX2 with fused multiply-add.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Avx2;
+
+/// AVX-512 F, BW, DQ and VL.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Avx512;
+
+impl Simd for Avx2 {
+    const LEVEL: Level = Level::Avx2;
+    const LANES: usize = 8;
+    const FMA: bool = true;
+    type Vector = __m256;
+}
+
+impl Simd for Avx512 {
+    const LEVEL: Level = Level::Avx512;
+    const LANES: usize = 16;
+    const FMA: bool = true;
+    type Vector = __m512;
+}
+
+/// # Safety
+/// The processor must have AVX2 and FMA.
+#[target_feature(enable = "avx2,fma")]
+pub(super) unsafe fn run_avx2<K: Kernel>(kernel: K) -> K::Output {
+    kernel.run::<Avx2>()
+}
+
+/// # Safety
+/// The processor must have AVX-512 F, BW, DQ and VL.
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
+pub(super) unsafe fn run_avx512<K: Kernel>(kernel: K) -> K::Output {
+    kernel.run::<Avx512>()
+}
+
+/// Maps the operations of [`Vector`] to the intrinsics of one register type.
+macro_rules! map_names {
+    ($register:ty, $lanes:literal, $splat:ident, $load:ident, $store:ident, $add:ident, $sub:ident, $mul:ident,
+     $mul_add:ident, $max:ident) => {
+        // SAFETY (every block below): a register type is only made inside `dispatch`, at a level that the
+        // processor was found to have; loads and stores pass the caller's promise on.
+        impl Vector for $register {
+            const LANES: usize = $lanes;
+            #[inline(always)]
+            fn splat(value: f32) -> Self {
+                // SAFETY: see the macro.
+                unsafe { $splat(value) }
+            }
+            #[inline(always)]
+            unsafe fn load(source: *const f32) -> Self {
+                // SAFETY: see the macro.
+                unsafe { $load(source) }
+            }
+            #[inline(always)]
+            unsafe fn store(self, target: *mut f32) {
+                // SAFETY: see the macro.
+                unsafe { $store(target, self) }
+            }
+            #[inline(always)]
+            fn add(self, other: Self) -> Self {
+                // SAFETY: see the macro.
+                unsafe { $add(self, other) }
+            }
+            #[inline(always)]
+            fn sub(self, other: Self) -> Self {
+                // SAFETY: see the macro.
+                unsafe { $sub(self, other) }
+            }
+            #[inline(always)]
+            fn mul(self, other: Self) -> Self {
+                // SAFETY: see the macro.
+                unsafe { $mul(self, other) }
+            }
+            #[inline(always)]
+            fn mul_add(self, factor: Self, addend: Self) -> Self {
+                // SAFETY: see the macro.
+                unsafe { $mul_add(self, factor, addend) }
+            }
+            #[inline(always)]
+            fn relu(self) -> Self {
+                // The instruction returns its second operand where one of them is NaN.
+                // SAFETY: see the macro.
+                unsafe { $max($splat(0.0), self) }
+            }
+        }
+    };
+}
+
+map_names!(
+    __m256,
+    8,
+    _mm256_set1_ps,
+    _mm256_loadu_ps,
+    _mm256_storeu_ps,
+    _mm256_add_ps,
+    _mm256_sub_ps,
+    _mm256_mul_ps,
+    _mm256_fmadd_ps,
+    _mm256_max_ps
+);
+map_names!(
+    __m512,
+    16,
+    _mm512_set1_ps,
+    _mm512_loadu_ps,
+    _mm512_storeu_ps,
+    _mm512_add_ps,
+    _mm512_sub_ps,
+    _mm512_mul_ps,
+    _mm512_fmadd_ps,
+    _mm512_max_ps
+);

@@ -1,0 +1,117 @@
+//! Two-dimensional convolution (cross-correlation, as every deep-learning library means it) and its gradients.
+//!
+//! With `x` zero outside the image:
+//! ```text
+//! y[n][oy][ox][o] = bias[o] + Σ ky, kx, i:
+//!     x[n][oy·stride₀ + ky·dilation₀ − padding₀][ox·stride₁ + kx·dilation₁ − padding₁][group·in/groups + i]
+//!     · weight[ky][kx][i][o]                                where group = o / (out/groups)
+//! ```
+
+pub mod naive;
+mod shape;
+
+pub use shape::Conv2dShape;
+
+use crate::ShapeError;
+
+/// How to compute a convolution.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Algorithm {
+    /// Winograd where it applies and pays, else direct.
+    #[default]
+    Auto,
+    /// Multiply and add as the definition says.
+    Direct,
+    /// Winograd wherever it applies, else direct.
+    Winograd,
+}
+
+/// What is applied to the output of [`forward`] while it is still in registers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Activation {
+    /// Nothing.
+    #[default]
+    None,
+    /// `max(y, 0)`; NaN stays NaN.
+    Relu,
+}
+
+/// `y = activation(conv(x, weight) + bias)`.
+///
+/// # Shapes
+/// `x`: `[batch][in_height][in_width][in_channels]`; `weight`: `[kernel₀][kernel₁][in_channels / groups]
+/// [out_channels]`; `bias`: `[out_channels]`; `y`: `[batch][out_height][out_width][out_channels]`.
+///
+/// # Errors
+/// If the shape is impossible ([`Conv2dShape::check`]) or a slice does not have its length.
+pub fn forward(
+    shape: &Conv2dShape,
+    x: &[f32],
+    weight: &[f32],
+    bias: Option<&[f32]>,
+    activation: Activation,
+    algorithm: Algorithm,
+    y: &mut [f32],
+) -> Result<(), ShapeError> {
+    const OPERATION: &str = "conv2d::forward";
+    shape.check_operands(OPERATION, x, weight, y)?;
+    if let Some(bias) = bias {
+        ShapeError::check_len(OPERATION, "bias", shape.out_channels, bias.len())?;
+    }
+    let _ = algorithm;
+    naive::forward(shape, x, weight, bias, activation, y);
+    Ok(())
+}
+
+/// The gradient of the input: `dx[n][iy][ix][i] = Σ dy · weight` over every output that read this input.
+///
+/// # Shapes
+/// As in [`forward`]: `dy` like `y`, `dx` like `x`.
+///
+/// # Errors
+/// If the shape is impossible or a slice does not have its length.
+pub fn grad_input(
+    shape: &Conv2dShape,
+    dy: &[f32],
+    weight: &[f32],
+    algorithm: Algorithm,
+    dx: &mut [f32],
+) -> Result<(), ShapeError> {
+    shape.check_operands("conv2d::grad_input", dx, weight, dy)?;
+    let _ = algorithm;
+    naive::grad_input(shape, dy, weight, dx);
+    Ok(())
+}
+
+/// The gradient of the weight: `dweight[ky][kx][i][o] = Σ n, oy, ox: x · dy`.
+///
+/// # Shapes
+/// As in [`forward`]: `dy` like `y`, `dweight` like `weight`.
+///
+/// # Errors
+/// If the shape is impossible or a slice does not have its length.
+pub fn grad_weight(
+    shape: &Conv2dShape,
+    x: &[f32],
+    dy: &[f32],
+    algorithm: Algorithm,
+    dweight: &mut [f32],
+) -> Result<(), ShapeError> {
+    shape.check_operands("conv2d::grad_weight", x, dweight, dy)?;
+    let _ = algorithm;
+    naive::grad_weight(shape, x, dy, dweight);
+    Ok(())
+}
+
+/// The gradient of the bias: `dbias[o] = Σ n, oy, ox: dy`.
+///
+/// # Errors
+/// If the shape is impossible or a slice does not have its length.
+pub fn grad_bias(shape: &Conv2dShape, dy: &[f32], dbias: &mut [f32]) -> Result<(), ShapeError> {
+    const OPERATION: &str = "conv2d::grad_bias";
+    shape.check()?;
+    ShapeError::check_len(OPERATION, "dy", shape.y_len(), dy.len())?;
+    ShapeError::check_len(OPERATION, "dbias", shape.out_channels, dbias.len())?;
+    crate::reduce::sum_rows(shape.out_channels, dy, dbias);
+    Ok(())
+}
