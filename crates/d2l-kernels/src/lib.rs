@@ -25,5 +25,6 @@ mod reduce;
 mod scratch;
 #[cfg(test)]
 mod testing;
+mod tile;
 
 pub use error::ShapeError;

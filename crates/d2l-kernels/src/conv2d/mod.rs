@@ -7,8 +7,14 @@
 //!     · weight[ky][kx][i][o]                                where group = o / (out/groups)
 //! ```
 
+mod band;
+mod correlate;
+mod direct;
+mod direct_weight;
 pub mod naive;
 mod shape;
+#[cfg(test)]
+mod tests;
 
 pub use shape::Conv2dShape;
 
@@ -59,7 +65,7 @@ pub fn forward(
         ShapeError::check_len(OPERATION, "bias", shape.out_channels, bias.len())?;
     }
     let _ = algorithm;
-    naive::forward(shape, x, weight, bias, activation, y);
+    direct::forward(shape, x, weight, bias, activation, y);
     Ok(())
 }
 
@@ -79,7 +85,7 @@ pub fn grad_input(
 ) -> Result<(), ShapeError> {
     shape.check_operands("conv2d::grad_input", dx, weight, dy)?;
     let _ = algorithm;
-    naive::grad_input(shape, dy, weight, dx);
+    direct::grad_input(shape, dy, weight, dx);
     Ok(())
 }
 
@@ -99,7 +105,7 @@ pub fn grad_weight(
 ) -> Result<(), ShapeError> {
     shape.check_operands("conv2d::grad_weight", x, dweight, dy)?;
     let _ = algorithm;
-    naive::grad_weight(shape, x, dy, dweight);
+    direct_weight::grad_weight(shape, x, dy, dweight);
     Ok(())
 }
 

@@ -1,0 +1,1 @@
+//! Plain twins of the updates, in `f64`.

@@ -1,0 +1,101 @@
+use super::*;
+use crate::testing::{assert_close, at_every_level, values};
+
+/// A product with a three-level walk over `a`, every epilogue, and every number of rows and columns.
+#[test]
+fn tiles_follow_the_definition() {
+    at_every_level(|level| {
+        let kernel = micro_kernel();
+        let walk = Walk::new([2, 3, 5], [40, 9, 1]);
+        let offsets: Vec<usize> = (0..30)
+            .map(|step| step / 15 * 40 + step / 5 % 3 * 9 + step % 5)
+            .collect();
+        assert_eq!(walk.steps(), offsets.len());
+        let a = values(100 + 3 * MAX_ROWS, 1);
+        let matrix = values(offsets.len() * 70, 2);
+        let bias = values(70, 3);
+        for columns in [1, 3, 4, 5, 8, 16, 17, 31, 32, 33, 70] {
+            for rows in [1, kernel.rows - 1, kernel.rows] {
+                for (has_bias, accumulate, relu) in [
+                    (false, false, false),
+                    (true, false, false),
+                    (true, false, true),
+                    (false, true, false),
+                ] {
+                    let mut c = values(MAX_ROWS * 70, 4);
+                    let mut wanted = c.clone();
+                    for row in 0..rows {
+                        for column in 0..columns {
+                            let sum: f32 = offsets
+                                .iter()
+                                .enumerate()
+                                .map(|(step, &offset)| a[3 * row + offset] * matrix[step * 70 + column])
+                                .sum();
+                            let start = if accumulate {
+                                wanted[row * 70 + column]
+                            } else {
+                                0.0
+                            };
+                            let value = start + sum + if has_bias { bias[column] } else { 0.0 };
+                            wanted[row * 70 + column] = if relu { value.max(0.0) } else { value };
+                        }
+                    }
+                    for panel in kernel.panels(columns) {
+                        let mut packed = vec![f32::NAN; walk.steps() * panel.width];
+                        pack_rows(&panel, walk.steps(), &matrix, 70, &mut packed);
+                        let mut tile = Tile {
+                            a: [a.as_ptr(); MAX_ROWS],
+                            c: [std::ptr::null_mut(); MAX_ROWS],
+                            rows,
+                            b: packed.as_ptr(),
+                            walk,
+                            epilogue: Epilogue {
+                                bias: if has_bias {
+                                    bias[panel.first..].as_ptr()
+                                } else {
+                                    std::ptr::null()
+                                },
+                                accumulate,
+                                relu,
+                            },
+                        };
+                        for row in 0..rows {
+                            tile.a[row] = a[3 * row..].as_ptr();
+                            tile.c[row] = c[row * 70 + panel.first..].as_mut_ptr();
+                        }
+                        // SAFETY: `a` reaches 3 · 11 + 40 + 18 + 4 < 136, `c` has 70 columns, the rest is sized above.
+                        unsafe { kernel.run(&panel, &tile) };
+                    }
+                    assert_close(&format!("{level} {rows}x{columns}"), &wanted, &c, 1e-5);
+                }
+            }
+        }
+    });
+}
+
+#[test]
+fn loops_that_amount_to_one_are_merged() {
+    let merged = Walk::new([3, 4, 5], [20, 5, 1]);
+    assert_eq!((merged.counts, merged.strides[2]), ([1, 1, 60], 1));
+    let rows = Walk::new([3, 4, 5], [100, 5, 1]);
+    assert_eq!((rows.counts, rows.strides), ([1, 3, 20], [0, 100, 1]));
+    let none = Walk::new([3, 4, 5], [100, 10, 1]);
+    assert_eq!((none.counts, none.strides), ([3, 4, 5], [100, 10, 1]));
+    let single = Walk::new([3, 4, 1], [100, 10, 1]);
+    assert_eq!((single.counts, single.strides), ([1, 3, 4], [0, 100, 10]));
+}
+
+#[test]
+fn transposed_packing_is_packing_of_the_transpose() {
+    let (steps, columns) = (37, 21);
+    let source = values(steps * columns, 5);
+    let mut transposed = vec![0.0; source.len()];
+    crate::layout::transpose(columns, steps, &source, &mut transposed).unwrap();
+    for panel in micro_kernel().panels(columns) {
+        let mut wanted = vec![f32::NAN; steps * panel.width];
+        let mut got = wanted.clone();
+        pack_rows(&panel, steps, &transposed, columns, &mut wanted);
+        pack_transposed(&panel, steps, &source, steps, &mut got);
+        assert_eq!(wanted, got);
+    }
+}
