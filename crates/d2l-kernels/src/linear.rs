@@ -2,7 +2,7 @@
 
 use crate::ShapeError;
 use crate::error::checked_product;
-use crate::matmul::{MatmulShape, matmul};
+use crate::matmul::{MatmulShape, matmul_bias_relu};
 
 /// `y[batch][out_features] = x[batch][in_features] · weightᵀ + bias`, then `max(y, 0)` if `relu`.
 ///
@@ -31,15 +31,7 @@ pub fn forward(
         transpose_a: false,
         transpose_b: true,
     };
-    matmul(&shape, x, weight, y)?;
-    for row in y.chunks_exact_mut(out_features.max(1)) {
-        if let Some(bias) = bias {
-            row.iter_mut().zip(bias).for_each(|(y, bias)| *y += bias);
-        }
-        if relu {
-            row.iter_mut().for_each(|y| *y = if *y < 0.0 { 0.0 } else { *y });
-        }
-    }
+    matmul_bias_relu(&shape, x, weight, bias, relu, y);
     Ok(())
 }
 
@@ -71,7 +63,8 @@ pub fn grad_input(
         transpose_a: false,
         transpose_b: false,
     };
-    matmul(&shape, dy, weight, dx)
+    matmul_bias_relu(&shape, dy, weight, None, false, dx);
+    Ok(())
 }
 
 /// The gradient of the weight: `dweight[out_features][in_features] = dyᵀ · x`.
@@ -102,7 +95,8 @@ pub fn grad_weight(
         transpose_a: true,
         transpose_b: false,
     };
-    matmul(&shape, dy, x, dweight)
+    matmul_bias_relu(&shape, dy, x, None, false, dweight);
+    Ok(())
 }
 
 /// The gradient of the bias: `dbias[out_features] = Σ over the batch of dy`.
@@ -140,4 +134,74 @@ fn check(
         weight.len(),
     )?;
     ShapeError::check_len(operation, "output", len(&[batch, out_features])?, output.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::matmul::naive;
+    use crate::testing::{assert_close, at_every_level, values};
+    use proptest::prelude::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(32))]
+
+        #[test]
+        fn products_follow_the_definition(batch in 0usize..40, input in 1usize..50, output in 1usize..50) {
+            let (x, weight) = (values(batch * input, 1), values(output * input, 2));
+            let (bias, dy) = (values(output, 3), values(batch * output, 4));
+            let naive = |m, k, n, transpose_a, transpose_b, a: &[f32], b: &[f32]| {
+                let mut c = vec![0.0; m * n];
+                naive::matmul(&MatmulShape { m, k, n, transpose_a, transpose_b }, a, b, &mut c);
+                c
+            };
+            let mut product = naive(batch, input, output, false, true, &x, &weight);
+            product.chunks_exact_mut(output).flat_map(|row| row.iter_mut().zip(&bias)).for_each(|(y, b)| *y += b);
+            let dx = naive(batch, output, input, false, false, &dy, &weight);
+            let dweight = naive(output, batch, input, true, false, &dy, &x);
+            at_every_level(|level| {
+                let mut y = vec![f32::NAN; product.len()];
+                forward(batch, input, output, &x, &weight, Some(&bias), false, &mut y).unwrap();
+                assert_close(&format!("{level} forward"), &product, &y, 1e-5);
+                forward(batch, input, output, &x, &weight, Some(&bias), true, &mut y).unwrap();
+                let positive: Vec<f32> = product.iter().map(|y| y.max(0.0)).collect();
+                assert_close(&format!("{level} forward with ReLU"), &positive, &y, 1e-5);
+                let mut got = vec![f32::NAN; dx.len()];
+                grad_input(batch, input, output, &dy, &weight, &mut got).unwrap();
+                assert_close(&format!("{level} grad_input"), &dx, &got, 1e-5);
+                let mut got = vec![f32::NAN; dweight.len()];
+                grad_weight(batch, input, output, &x, &dy, &mut got).unwrap();
+                assert_close(&format!("{level} grad_weight"), &dweight, &got, 1e-5);
+                let mut got = vec![f32::NAN; output];
+                grad_bias(batch, output, &dy, &mut got).unwrap();
+                let sums = naive(1, batch, output, false, false, &vec![1.0; batch], &dy);
+                assert_close(&format!("{level} grad_bias"), &sums, &got, 1e-5);
+            });
+        }
+    }
+
+    #[test]
+    fn wrong_lengths_name_the_operation() {
+        let message = forward(2, 3, 4, &[0.0; 6], &[0.0; 11], None, false, &mut [0.0; 8])
+            .unwrap_err()
+            .to_string();
+        assert_eq!(
+            message,
+            "linear::forward: expected weight of 12 elements, got 11 elements"
+        );
+        assert!(
+            forward(
+                2,
+                3,
+                4,
+                &[0.0; 6],
+                &[0.0; 12],
+                Some(&[0.0; 3]),
+                false,
+                &mut [0.0; 8]
+            )
+            .is_err()
+        );
+        assert!(grad_bias(2, 4, &[0.0; 8], &mut [0.0; 3]).is_err());
+    }
 }

@@ -1,12 +1,17 @@
-//! Matrix product.
+//! Matrix product: our own micro-kernel where a side is small, the gemm crate elsewhere.
 
+mod blocked;
 pub mod naive;
+mod product;
+#[cfg(test)]
+mod tests;
 
 use crate::ShapeError;
 use crate::error::checked_product;
+use product::{Matrix, Product};
 
 /// `c[m][n] = a · b`, where `a` is `[m][k]` and `b` is `[k][n]`, or their transposes as they lie in memory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct MatmulShape {
     /// Rows of `c`.
     pub m: usize,
@@ -20,35 +25,92 @@ pub struct MatmulShape {
     pub transpose_b: bool,
 }
 
-impl MatmulShape {
-    fn check(&self, operation: &'static str, a: &[f32], b: &[f32], c: &[f32]) -> Result<(), ShapeError> {
-        ShapeError::check_len(
-            operation,
-            "a",
-            checked_product(operation, &[self.m, self.k])?,
-            a.len(),
-        )?;
-        ShapeError::check_len(
-            operation,
-            "b",
-            checked_product(operation, &[self.k, self.n])?,
-            b.len(),
-        )?;
-        ShapeError::check_len(
-            operation,
-            "c",
-            checked_product(operation, &[self.m, self.n])?,
-            c.len(),
-        )
-    }
-}
-
 /// `c = a · b`. A sum over `k = 0` terms is zero.
 ///
 /// # Errors
 /// If a slice does not have the length of its matrix.
 pub fn matmul(shape: &MatmulShape, a: &[f32], b: &[f32], c: &mut [f32]) -> Result<(), ShapeError> {
-    shape.check("matmul", a, b, c)?;
-    naive::matmul(shape, a, b, c);
+    const OPERATION: &str = "matmul";
+    let MatmulShape { m, k, n, .. } = *shape;
+    ShapeError::check_len(OPERATION, "a", checked_product(OPERATION, &[m, k])?, a.len())?;
+    ShapeError::check_len(OPERATION, "b", checked_product(OPERATION, &[k, n])?, b.len())?;
+    ShapeError::check_len(OPERATION, "c", checked_product(OPERATION, &[m, n])?, c.len())?;
+    matmul_bias_relu(shape, a, b, None, false, c);
     Ok(())
+}
+
+/// `c = a · b + bias`, then `max(c, 0)` if `relu`. The slices have the lengths of the shape, the bias has `n`.
+pub(crate) fn matmul_bias_relu(
+    shape: &MatmulShape,
+    a: &[f32],
+    b: &[f32],
+    bias: Option<&[f32]>,
+    relu: bool,
+    c: &mut [f32],
+) {
+    let MatmulShape {
+        m,
+        k,
+        n,
+        transpose_a,
+        transpose_b,
+    } = *shape;
+    if m == 0 || n == 0 {
+        return;
+    }
+    if k == 0 {
+        c.fill(0.0);
+        add_bias_relu(n, bias, relu, c);
+        return;
+    }
+    let pitches = |transposed: bool, rows: usize, columns: usize| {
+        if transposed { (1, rows) } else { (columns, 1) }
+    };
+    let (row_pitch, column_pitch) = pitches(transpose_a, m, k);
+    let a = Matrix {
+        data: a,
+        row_pitch,
+        column_pitch,
+    };
+    let (row_pitch, column_pitch) = pitches(transpose_b, k, n);
+    let b = Matrix {
+        data: b,
+        row_pitch,
+        column_pitch,
+    };
+    let product = Product {
+        m,
+        k,
+        n,
+        a,
+        b,
+        bias,
+        relu,
+    };
+    if m.min(n).min(k) > SKINNY {
+        blocked::run(&product, c);
+        add_bias_relu(n, bias, relu, c);
+    } else {
+        product.run(c);
+    }
+}
+
+/// Up to this size of the smallest side our own product is the faster one.
+const SKINNY: usize = 256;
+
+fn add_bias_relu(n: usize, bias: Option<&[f32]>, relu: bool, c: &mut [f32]) {
+    if bias.is_none() && !relu {
+        return;
+    }
+    let rows = (16 << 10) / n + 1;
+    crate::par::for_each_chunk_mut(c, rows * n, |_, rows| {
+        for row in rows.chunks_exact_mut(n) {
+            if let Some(bias) = bias {
+                row.iter_mut().zip(bias).for_each(|(c, bias)| *c += bias);
+            }
+            if relu {
+                row.iter_mut().for_each(|c| *c = if *c < 0.0 { 0.0 } else { *c });
+            }
+        }
+    });
 }
