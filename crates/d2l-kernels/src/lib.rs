@@ -14,14 +14,23 @@
 #[doc = include_str!("../README.md")]
 struct ReadmeExamples;
 
+pub mod activation;
 pub mod arch;
+pub mod batch_norm;
 pub mod conv2d;
+pub mod cross_entropy;
+pub mod dropout;
 mod error;
 pub mod layout;
 pub mod linear;
+pub mod lrn;
 pub mod matmul;
+pub mod optim;
 pub mod par;
+mod pieces;
+pub mod pool;
 mod reduce;
+pub mod rng;
 mod scratch;
 #[cfg(test)]
 mod testing;
