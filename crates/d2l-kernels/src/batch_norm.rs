@@ -107,9 +107,12 @@ pub fn train_forward(
     norm.check(NAME, x.len(), ("y", y.len()))?;
     let MomentsMut { mean, variance } = moments;
     norm.check_moments(NAME, mean, variance)?;
-    if norm.channels > 0 {
-        kernels::moments(norm.channels, x, mean, variance);
+    if x.is_empty() {
+        mean.fill(f32::NAN);
+        variance.fill(f32::NAN);
+        return Ok(());
     }
+    kernels::moments(norm.channels, x, mean, variance);
     normalise(norm, x, Moments { mean, variance }, y);
     Ok(())
 }
@@ -167,7 +170,8 @@ fn normalise(norm: &BatchNorm<'_>, x: &[f32], moments: Moments<'_>, y: &mut [f32
     }
     let inverse = norm.inverse_deviations(moments.variance);
     let factor: Vec<f32> = norm.gamma.iter().zip(&inverse).map(|(gamma, inverse)| gamma * inverse).collect();
-    let affine = kernels::Affine { mean: moments.mean, factor: &factor, beta: norm.beta, relu: norm.relu };
+    let [mean, wide_factor, beta] = [moments.mean, &factor, norm.beta].map(kernels::widen);
+    let affine = kernels::Affine { mean: &mean, factor: &wide_factor, beta: &beta, relu: norm.relu };
     let chunk = kernels::rows_per_piece(norm.channels) * norm.channels;
     for_each_chunk_mut(y, chunk, |piece, y| {
         let x = &x[piece * chunk..][..y.len()];
@@ -233,7 +237,8 @@ fn backward(
     }
     let inverse = norm.inverse_deviations(moments.variance);
     let factor: Vec<f32> = norm.gamma.iter().zip(&inverse).map(|(gamma, inverse)| gamma * inverse).collect();
-    let affine = kernels::Affine { mean: moments.mean, factor: &factor, beta: norm.beta, relu: norm.relu };
+    let [mean, wide_factor, beta] = [moments.mean, &factor, norm.beta].map(kernels::widen);
+    let affine = kernels::Affine { mean: &mean, factor: &wide_factor, beta: &beta, relu: norm.relu };
     kernels::gradient_sums(affine, x, dy, dgamma, dbeta);
     dgamma.iter_mut().zip(&inverse).for_each(|(dgamma, inverse)| *dgamma *= inverse);
     // dx = factor·d + shift + slope·(x − mean)
@@ -241,6 +246,7 @@ fn backward(
     let shift: Vec<f32> = factor.iter().zip(&*dbeta).map(|(factor, dbeta)| factor * dbeta * per_row).collect();
     let slope = factor.iter().zip(&*dgamma).zip(&inverse);
     let slope: Vec<f32> = slope.map(|((factor, dgamma), inverse)| factor * inverse * dgamma * per_row).collect();
+    let [shift, slope] = [shift, slope].map(|values| kernels::widen(&values));
     let chunk = kernels::rows_per_piece(norm.channels) * norm.channels;
     for_each_chunk_mut(dx, chunk, |piece, dx| {
         let range = piece * chunk..piece * chunk + dx.len();

@@ -18,7 +18,8 @@ mod tests;
 use crate::activation::vector::exp;
 use crate::ShapeError;
 use crate::error::checked_product;
-use crate::par::for_each_chunk_mut;
+use crate::arch::Simd;
+use crate::par::{SendPtr, for_each_chunk_mut, for_each_piece};
 use crate::pieces::per_level;
 
 /// A batch of rows of logits and what they should have predicted.
@@ -89,9 +90,9 @@ pub fn forward(loss: &CrossEntropy<'_>, logits: &[f32], losses: &mut [f32]) -> R
     const NAME: &str = "cross_entropy::forward";
     loss.check(NAME, logits.len())?;
     ShapeError::check_len(NAME, "losses", loss.targets.len(), losses.len())?;
-    let rows = loss.rows_per_piece();
-    for_each_chunk_mut(losses, rows, |piece, losses| {
-        loss_rows(loss, piece * rows, logits, losses);
+    let chunk = loss.rows_per_piece();
+    for_each_chunk_mut(losses, chunk, |piece, losses| {
+        rows(loss, 0.0, piece * chunk, logits, &[], losses, &mut []);
     });
     Ok(())
 }
@@ -110,106 +111,12 @@ pub fn backward(
     loss.check(NAME, logits.len())?;
     ShapeError::check_len(NAME, "dlosses", loss.targets.len(), dlosses.len())?;
     ShapeError::check_len(NAME, "dlogits", logits.len(), dlogits.len())?;
-    let rows = loss.rows_per_piece();
+    let chunk = loss.rows_per_piece();
     let smoothing = loss.smoothing_weight();
-    for_each_chunk_mut(dlogits, rows * loss.classes, |piece, dlogits| {
-        gradient_rows(loss, smoothing, piece * rows, logits, dlosses, dlogits);
+    for_each_chunk_mut(dlogits, chunk * loss.classes, |piece, dlogits| {
+        rows(loss, smoothing, piece * chunk, logits, dlosses, &mut [], dlogits);
     });
     Ok(())
-}
-
-/// What the mean over the batch divides by: the sum of the class weights of the rows that are not ignored.
-///
-/// # Errors
-/// Targets out of range, class weights of another length.
-pub fn total_weight(loss: &CrossEntropy<'_>) -> Result<f32, ShapeError> {
-    loss.check("cross_entropy::total_weight", loss.targets.len() * loss.classes)?;
-    let targets = loss.targets.iter().filter(|&&target| Some(target) != loss.ignore_index);
-    Ok(targets.map(|&target| f64::from(loss.weight(target as usize))).sum::<f64>() as f32)
-}
-
-/// (max z, Σ exp(z − max z)) of a row; lanes are summed in the same order at every level.
-#[inline(always)]
-fn max_and_sum<S: crate::arch::Simd>(row: &[f32]) -> (f32, f32) {
-    const LANES: usize = 16;
-    let mut maxima = [f32::NEG_INFINITY; LANES];
-    let blocks = row.chunks_exact(LANES);
-    let rest = blocks.remainder();
-    for block in blocks.clone() {
-        for (max, &z) in maxima.iter_mut().zip(block) {
-            *max = if z > *max { z } else { *max };
-        }
-    }
-    let max = maxima.iter().chain(rest).fold(f32::NEG_INFINITY, |max, &z| if z > max { z } else { max });
-    let mut sums = [0.0; LANES];
-    for block in blocks {
-        for (sum, &z) in sums.iter_mut().zip(block) {
-            *sum += exp::<S>(z - max);
-        }
-    }
-    let rest: f32 = rest.iter().map(|&z| exp::<S>(z - max)).sum();
-    (max, sums.iter().sum::<f32>() + rest)
-}
-
-per_level! {
-    fn loss_rows<'a>(loss: &'a CrossEntropy<'a>, first_row: usize, logits: &'a [f32], losses: &'a mut [f32]) {
-        let classes = loss.classes;
-        for (row, out) in losses.iter_mut().enumerate() {
-            let row = first_row + row;
-            let target = loss.targets[row];
-            if Some(target) == loss.ignore_index {
-                *out = 0.0;
-                continue;
-            }
-            let z = &logits[row * classes..][..classes];
-            let (max, sum) = max_and_sum::<S>(z);
-            let log_sum = sum.ln();
-            let target = target as usize;
-            let smoothing = loss.label_smoothing;
-            *out = (1.0 - smoothing) * loss.weight(target) * (log_sum - (z[target] - max));
-            if smoothing > 0.0 {
-                let all: f32 = match loss.class_weights {
-                    Some(weights) => z.iter().zip(weights).map(|(z, weight)| weight * (log_sum - (z - max))).sum(),
-                    None => z.iter().map(|z| log_sum - (z - max)).sum(),
-                };
-                *out += smoothing / classes as f32 * all;
-            }
-        }
-    }
-}
-
-per_level! {
-    fn gradient_rows<'a>(
-        loss: &'a CrossEntropy<'a>, smoothing_weight: f32, first_row: usize, logits: &'a [f32], dlosses: &'a [f32],
-        dlogits: &'a mut [f32],
-    ) {
-        let classes = loss.classes;
-        for (row, out) in dlogits.chunks_exact_mut(classes).enumerate() {
-            let row = first_row + row;
-            let target = loss.targets[row];
-            if Some(target) == loss.ignore_index {
-                out.fill(0.0);
-                continue;
-            }
-            let z = &logits[row * classes..][..classes];
-            let (max, sum) = max_and_sum::<S>(z);
-            let target = target as usize;
-            let upstream = dlosses[row];
-            let of_target = (1.0 - loss.label_smoothing) * loss.weight(target);
-            let factor = upstream * (of_target + smoothing_weight) / sum;
-            for (out, &z) in out.iter_mut().zip(z) {
-                *out = factor * exp::<S>(z - max);
-            }
-            let share = upstream * loss.label_smoothing / classes as f32;
-            if share != 0.0 {
-                match loss.class_weights {
-                    Some(weights) => out.iter_mut().zip(weights).for_each(|(out, weight)| *out -= share * weight),
-                    None => out.iter_mut().for_each(|out| *out -= share),
-                }
-            }
-            out[target] -= upstream * of_target;
-        }
-    }
 }
 
 /// [`forward`] and [`backward`] in one pass over the logits: for a loss whose upstream gradient is known beforehand,
@@ -224,6 +131,112 @@ pub fn forward_backward(
     losses: &mut [f32],
     dlogits: &mut [f32],
 ) -> Result<(), ShapeError> {
-    forward(loss, logits, losses)?;
-    backward(loss, logits, dlosses, dlogits)
+    const NAME: &str = "cross_entropy::forward_backward";
+    loss.check(NAME, logits.len())?;
+    ShapeError::check_len(NAME, "dlosses", loss.targets.len(), dlosses.len())?;
+    ShapeError::check_len(NAME, "losses", loss.targets.len(), losses.len())?;
+    ShapeError::check_len(NAME, "dlogits", logits.len(), dlogits.len())?;
+    let chunk = loss.rows_per_piece();
+    let smoothing = loss.smoothing_weight();
+    let (losses, dlogits) = (SendPtr::new(losses), SendPtr::new(dlogits));
+    let batch = loss.targets.len();
+    for_each_piece(batch.div_ceil(chunk), |piece| {
+        let start = piece * chunk;
+        let count = chunk.min(batch - start);
+        // SAFETY: each piece has its own rows of both outputs, which stay borrowed until all pieces have returned.
+        let (losses, dlogits) =
+            unsafe { (losses.slice(start, count), dlogits.slice(start * loss.classes, count * loss.classes)) };
+        rows(loss, smoothing, start, logits, dlosses, losses, dlogits);
+    });
+    Ok(())
+}
+
+/// What the mean over the batch divides by: the sum of the class weights of the rows that are not ignored.
+///
+/// # Errors
+/// Targets out of range, class weights of another length.
+pub fn total_weight(loss: &CrossEntropy<'_>) -> Result<f32, ShapeError> {
+    loss.check("cross_entropy::total_weight", loss.targets.len() * loss.classes)?;
+    let targets = loss.targets.iter().filter(|&&target| Some(target) != loss.ignore_index);
+    Ok(targets.map(|&target| f64::from(loss.weight(target as usize))).sum::<f64>() as f32)
+}
+
+/// Logits side by side; the order of a row's sum is the same at every level.
+const LANES: usize = 16;
+
+/// (max z, Σ exp(z − max z)) of a row.
+#[inline(always)]
+fn max_and_sum<S: Simd>(row: &[f32]) -> (f32, f32) {
+    let (blocks, rest) = row.as_chunks::<LANES>();
+    let mut maxima = [f32::NEG_INFINITY; LANES];
+    for block in blocks {
+        for (max, &z) in maxima.iter_mut().zip(block) {
+            *max = if z > *max { z } else { *max };
+        }
+    }
+    let max = maxima.iter().chain(rest).fold(f32::NEG_INFINITY, |max, &z| if z > max { z } else { max });
+    let mut sums = [0.0; LANES];
+    let mut add = |block: &[f32; LANES]| {
+        for (sum, &z) in sums.iter_mut().zip(block) {
+            *sum += exp::<S>(z - max);
+        }
+    };
+    blocks.iter().for_each(&mut add);
+    if !rest.is_empty() {
+        // A whole block is faster than its elements. What fills it up adds 2e-35 to a sum of at least 1.
+        let mut block = [max - 80.0; LANES];
+        block[..rest.len()].copy_from_slice(rest);
+        add(&block);
+    }
+    (max, sums.iter().sum::<f32>())
+}
+
+per_level! {
+    /// The losses and the gradients of the rows from `first_row`. An empty output is not computed.
+    fn rows<'a>(
+        loss: &'a CrossEntropy<'a>, smoothing_weight: f32, first_row: usize, logits: &'a [f32], dlosses: &'a [f32],
+        losses: &'a mut [f32], dlogits: &'a mut [f32],
+    ) {
+        let classes = loss.classes;
+        let smoothing = loss.label_smoothing;
+        for index in 0..losses.len().max(dlogits.len() / classes) {
+            let row = first_row + index;
+            let target = loss.targets[row];
+            let gradient = dlogits.get_mut(index * classes..(index + 1) * classes);
+            if Some(target) == loss.ignore_index {
+                losses.get_mut(index).into_iter().for_each(|loss| *loss = 0.0);
+                gradient.into_iter().for_each(|gradient| gradient.fill(0.0));
+                continue;
+            }
+            let target = target as usize;
+            let z = &logits[row * classes..][..classes];
+            let (max, sum) = max_and_sum::<S>(z);
+            let of_target = (1.0 - smoothing) * loss.weight(target);
+            if let Some(out) = losses.get_mut(index) {
+                let log_sum = sum.ln();
+                *out = of_target * (log_sum - (z[target] - max));
+                if smoothing > 0.0 {
+                    let all: f32 = match loss.class_weights {
+                        Some(weights) => z.iter().zip(weights).map(|(z, weight)| weight * (log_sum - (z - max))).sum(),
+                        None => z.iter().map(|z| log_sum - (z - max)).sum(),
+                    };
+                    *out += smoothing / classes as f32 * all;
+                }
+            }
+            let Some(out) = gradient else { continue };
+            let upstream = dlosses[row];
+            let factor = upstream * (of_target + smoothing_weight) / sum;
+            for (out, &z) in out.iter_mut().zip(z) {
+                *out = factor * exp::<S>(z - max);
+            }
+            if smoothing > 0.0 {
+                let share = upstream * smoothing / classes as f32;
+                match loss.class_weights {
+                    Some(weights) => out.iter_mut().zip(weights).for_each(|(out, weight)| *out -= share * weight),
+                    None => out.iter_mut().for_each(|out| *out -= share),
+                }
+            }
+            out[target] -= upstream * of_target;
+        }
+    }
 }

@@ -211,9 +211,18 @@ impl Plan {
         ShapeError::check_len(operation, names[1], expected[1], found[1])
     }
 
-    /// Rows of `row_len` elements per piece of work: some 16 Ki elements, fixed by the shape.
-    fn rows_per_piece(row_len: usize) -> usize {
-        ((1 << 14) / row_len.max(1)).max(1)
+    /// Rows of the output per piece of work: some 32 Ki elements of the larger side, fixed by the shape.
+    fn output_rows_per_piece(&self) -> usize {
+        let [x_row, y_row] = self.row_lens();
+        let read = x_row * self.rows.inputs() / self.rows.outputs();
+        ((1 << 15) / read.max(y_row).max(1)).max(1)
+    }
+
+    /// Rows of the input per piece of work.
+    fn input_rows_per_piece(&self) -> usize {
+        let [x_row, y_row] = self.row_lens();
+        let read = y_row * self.rows.outputs() / self.rows.inputs();
+        ((1 << 15) / read.max(x_row).max(1)).max(1)
     }
 }
 

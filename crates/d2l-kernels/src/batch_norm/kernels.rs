@@ -1,7 +1,19 @@
 //! The loops over rows.
+//!
+//! Per-channel numbers are repeated until they are [`MIN_COLUMNS`] wide, and rows are read that many at a time: a
+//! matrix of few channels then runs in full vectors too. The last run of rows may be shorter; the repetition still
+//! lines up with it.
 
+use crate::arch::Simd;
 use crate::par::{SendPtr, for_each_piece};
 use crate::pieces::per_level;
+use std::ops::Range;
+
+/// Columns of the widened matrix, at least.
+const MIN_COLUMNS: usize = 64;
+
+/// Wide rows whose sum is formed before it is added to the piece's: bounds the error of long sums.
+const INNER_ROWS: usize = 32;
 
 /// Rows per piece: 256 KiB of activations, but at least 32 rows, so that what is kept per piece stays small beside
 /// what it read.
@@ -9,7 +21,17 @@ pub(super) fn rows_per_piece(channels: usize) -> usize {
     ((1 << 16) / channels.max(1)).max(32)
 }
 
-/// What turns x into y, per channel.
+/// Columns of the widened matrix: whole rows.
+fn wide_columns(channels: usize) -> usize {
+    channels * MIN_COLUMNS.div_ceil(channels)
+}
+
+/// `values`, repeated to the widened matrix's columns.
+pub(super) fn widen(values: &[f32]) -> Vec<f32> {
+    values.repeat(wide_columns(values.len()) / values.len())
+}
+
+/// What turns x into y, per column of the widened matrix.
 #[derive(Clone, Copy)]
 pub(super) struct Affine<'a> {
     pub(super) mean: &'a [f32],
@@ -19,8 +41,12 @@ pub(super) struct Affine<'a> {
     pub(super) relu: bool,
 }
 
-/// Runs `f(piece's rows, its two sums)` for every piece of `x`; `2·channels` sums a piece.
-fn sums_of_pieces(channels: usize, len: usize, f: impl Fn(std::ops::Range<usize>, &mut [f32], &mut [f32]) + Sync) -> Vec<f32> {
+/// Runs `f(piece's range of elements, its two sums)` for every piece; `2·channels` sums a piece, zeros before.
+fn sums_of_pieces(
+    channels: usize,
+    len: usize,
+    f: impl Fn(Range<usize>, &mut [f32], &mut [f32]) + Sync,
+) -> Vec<f32> {
     let chunk = rows_per_piece(channels) * channels;
     let pieces = len.div_ceil(chunk);
     let mut sums = vec![0.0; pieces * 2 * channels];
@@ -34,71 +60,106 @@ fn sums_of_pieces(channels: usize, len: usize, f: impl Fn(std::ops::Range<usize>
     sums
 }
 
-/// Mean and biased variance of each column of `x`.
+/// `sums[c] += wide[c] + wide[c + channels] + …`, and `wide` is zero again.
+#[inline(always)]
+fn fold(wide: &mut [f32], sums: &mut [f32]) {
+    for row in wide.chunks_exact_mut(sums.len()) {
+        for (sum, value) in sums.iter_mut().zip(row) {
+            *sum += *value;
+            *value = 0.0;
+        }
+    }
+}
+
+/// Mean and biased variance of each column of `x`, which is not empty.
 pub(super) fn moments(channels: usize, x: &[f32], mean: &mut [f32], variance: &mut [f32]) {
     let sums = sums_of_pieces(channels, x.len(), |range, mean, deviations| {
-        piece_moments(&x[range], mean, deviations);
+        let mut wide = vec![0.0; 2 * wide_columns(channels)];
+        piece_moments(&x[range], &mut wide, mean, deviations);
     });
     let rows = x.len() / channels;
     let per_piece = rows_per_piece(channels);
-    let mut merged = vec![(0f64, 0f64); channels];
+    let mut merged = vec![0f64; 2 * channels];
+    let (merged_mean, merged_deviations) = merged.split_at_mut(channels);
     let mut seen = 0;
     for sums in sums.chunks_exact(2 * channels) {
         let count = per_piece.min(rows - seen);
         let weight = count as f64 / (seen + count) as f64;
+        let cross = weight * seen as f64;
         let (means, deviations) = sums.split_at(channels);
-        for ((merged, &mean), &deviation) in merged.iter_mut().zip(means).zip(deviations) {
-            let delta = f64::from(mean) - merged.0;
-            merged.0 += delta * weight;
-            merged.1 += f64::from(deviation) + delta * delta * weight * seen as f64;
+        let merged = merged_mean.iter_mut().zip(&mut *merged_deviations);
+        for ((merged_mean, merged_deviation), (&mean, &deviation)) in merged.zip(means.iter().zip(deviations)) {
+            let delta = f64::from(mean) - *merged_mean;
+            *merged_mean += delta * weight;
+            *merged_deviation += f64::from(deviation) + delta * delta * cross;
         }
         seen += count;
     }
-    for ((mean, variance), merged) in mean.iter_mut().zip(variance).zip(&merged) {
-        *mean = if rows == 0 { f32::NAN } else { merged.0 as f32 };
-        *variance = (merged.1 / rows as f64) as f32;
-    }
+    mean.iter_mut().zip(merged_mean).for_each(|(mean, merged)| *mean = *merged as f32);
+    let variances = variance.iter_mut().zip(merged_deviations);
+    variances.for_each(|(variance, merged)| *variance = (*merged / rows as f64) as f32);
 }
 
 per_level! {
-    /// The mean of each column and the sum of squared deviations from it.
-    fn piece_moments<'a>(x: &'a [f32], mean: &'a mut [f32], deviations: &'a mut [f32]) {
+    /// The mean of each column and the sum of squared deviations from it. `wide` holds zeros for two wide rows.
+    fn piece_moments<'a>(x: &'a [f32], wide: &'a mut [f32], mean: &'a mut [f32], deviations: &'a mut [f32]) {
         let channels = mean.len();
         let rows = (x.len() / channels) as f32;
-        for row in x.chunks_exact(channels) {
-            for (sum, &x) in mean.iter_mut().zip(row) {
-                *sum += x;
+        let columns = wide.len() / 2;
+        let (sums, wide_mean) = wide.split_at_mut(columns);
+        for block in x.chunks(INNER_ROWS * columns) {
+            for row in block.chunks(columns) {
+                for (sum, &x) in sums.iter_mut().zip(row) {
+                    *sum += x;
+                }
             }
+            fold(sums, mean);
         }
         for mean in mean.iter_mut() {
             *mean /= rows;
         }
-        for row in x.chunks_exact(channels) {
-            for ((sum, &x), &mean) in deviations.iter_mut().zip(row).zip(&*mean) {
-                *sum = S::mul_add(x - mean, x - mean, *sum);
+        for wide_mean in wide_mean.chunks_exact_mut(channels) {
+            wide_mean.copy_from_slice(mean);
+        }
+        for block in x.chunks(INNER_ROWS * columns) {
+            for row in block.chunks(columns) {
+                for ((sum, &x), &mean) in sums.iter_mut().zip(row).zip(&*wide_mean) {
+                    *sum = S::mul_add(x - mean, x - mean, *sum);
+                }
             }
+            fold(sums, deviations);
         }
     }
 }
 
 per_level! {
     pub(super) fn normalise<'a>(affine: Affine<'a>, x: &'a [f32], y: &'a mut [f32]) {
-        let Affine { mean, factor, beta, relu } = affine;
-        let channels = mean.len();
-        for (y, x) in y.chunks_exact_mut(channels).zip(x.chunks_exact(channels)) {
-            for ((((y, &x), &mean), &factor), &beta) in y.iter_mut().zip(x).zip(mean).zip(factor).zip(beta) {
-                let value = S::mul_add(x - mean, factor, beta);
-                *y = if relu && value <= 0.0 { 0.0 } else { value };
-            }
+        if affine.relu {
+            normalise_rows::<S, true>(affine, x, y);
+        } else {
+            normalise_rows::<S, false>(affine, x, y);
+        }
+    }
+}
+
+#[inline(always)]
+fn normalise_rows<S: Simd, const RELU: bool>(affine: Affine<'_>, x: &[f32], y: &mut [f32]) {
+    let Affine { mean, factor, beta, .. } = affine;
+    let columns = mean.len();
+    for (y, x) in y.chunks_mut(columns).zip(x.chunks(columns)) {
+        for ((((y, &x), &mean), &factor), &beta) in y.iter_mut().zip(x).zip(mean).zip(factor).zip(beta) {
+            let value = S::mul_add(x - mean, factor, beta);
+            *y = if RELU && value <= 0.0 { 0.0 } else { value };
         }
     }
 }
 
 /// `dbeta = Σ d` and `dgamma = Σ d·(x − mean)`, with d the gradient behind the ReLU.
 pub(super) fn gradient_sums(affine: Affine<'_>, x: &[f32], dy: &[f32], dgamma: &mut [f32], dbeta: &mut [f32]) {
-    let channels = affine.mean.len();
+    let channels = dgamma.len();
     let sums = sums_of_pieces(channels, x.len(), |range, dgamma, dbeta| {
-        piece_gradient_sums(affine, &x[range.clone()], &dy[range], dgamma, dbeta);
+        let mut wide = vec![0.0; 2 * affine.mean.len()];
+        piece_gradient_sums(affine, &x[range.clone()], &dy[range], &mut wide, dgamma, dbeta);
     });
     let mut merged = vec![0f64; 2 * channels];
     for sums in sums.chunks_exact(2 * channels) {
@@ -111,19 +172,48 @@ pub(super) fn gradient_sums(affine: Affine<'_>, x: &[f32], dy: &[f32], dgamma: &
 
 per_level! {
     fn piece_gradient_sums<'a>(
-        affine: Affine<'a>, x: &'a [f32], dy: &'a [f32], dgamma: &'a mut [f32], dbeta: &'a mut [f32]
+        affine: Affine<'a>, x: &'a [f32], dy: &'a [f32], wide: &'a mut [f32], dgamma: &'a mut [f32],
+        dbeta: &'a mut [f32],
     ) {
-        let Affine { mean, factor, beta, relu } = affine;
-        let channels = mean.len();
-        for (x, dy) in x.chunks_exact(channels).zip(dy.chunks_exact(channels)) {
-            let columns = dgamma.iter_mut().zip(dbeta.iter_mut()).zip(mean).zip(factor).zip(beta);
-            for ((((((dgamma, dbeta), &mean), &factor), &beta), &x), &dy) in columns.zip(x).zip(dy) {
-                let y = S::mul_add(x - mean, factor, beta);
-                let d = if relu && y <= 0.0 { 0.0 } else { dy };
-                *dgamma = S::mul_add(d, x - mean, *dgamma);
-                *dbeta += d;
+        if affine.relu {
+            gradient_sums_rows::<S, true>(affine, x, dy, wide, dgamma, dbeta);
+        } else {
+            gradient_sums_rows::<S, false>(affine, x, dy, wide, dgamma, dbeta);
+        }
+    }
+}
+
+/// The gradient behind the ReLU of one element.
+#[inline(always)]
+fn behind_relu<S: Simd, const RELU: bool>(centred: f32, factor: f32, beta: f32, dy: f32) -> f32 {
+    if RELU && S::mul_add(centred, factor, beta) <= 0.0 { 0.0 } else { dy }
+}
+
+#[inline(always)]
+fn gradient_sums_rows<S: Simd, const RELU: bool>(
+    affine: Affine<'_>,
+    x: &[f32],
+    dy: &[f32],
+    wide: &mut [f32],
+    dgamma: &mut [f32],
+    dbeta: &mut [f32],
+) {
+    let Affine { mean, factor, beta, .. } = affine;
+    let columns = mean.len();
+    let (gamma_sums, beta_sums) = wide.split_at_mut(columns);
+    let block = INNER_ROWS * columns;
+    for (x, dy) in x.chunks(block).zip(dy.chunks(block)) {
+        for (x, dy) in x.chunks(columns).zip(dy.chunks(columns)) {
+            let channels = gamma_sums.iter_mut().zip(&mut *beta_sums).zip(mean).zip(factor).zip(beta);
+            for (((((gamma_sum, beta_sum), &mean), &factor), &beta), (&x, &dy)) in channels.zip(x.iter().zip(dy)) {
+                let centred = x - mean;
+                let d = behind_relu::<S, RELU>(centred, factor, beta, dy);
+                *gamma_sum = S::mul_add(d, centred, *gamma_sum);
+                *beta_sum += d;
             }
         }
+        fold(gamma_sums, dgamma);
+        fold(beta_sums, dbeta);
     }
 }
 
@@ -132,16 +222,32 @@ per_level! {
     pub(super) fn input_gradient<'a>(
         affine: Affine<'a>, x: &'a [f32], dy: &'a [f32], shift: &'a [f32], slope: &'a [f32], dx: &'a mut [f32]
     ) {
-        let Affine { mean, factor, beta, relu } = affine;
-        let channels = mean.len();
-        let rows = dx.chunks_exact_mut(channels).zip(x.chunks_exact(channels)).zip(dy.chunks_exact(channels));
-        for ((dx, x), dy) in rows {
-            let columns = mean.iter().zip(factor).zip(beta).zip(shift).zip(slope);
-            for (((dx, &x), &dy), ((((&mean, &factor), &beta), &shift), &slope)) in dx.iter_mut().zip(x).zip(dy).zip(columns) {
-                let y = S::mul_add(x - mean, factor, beta);
-                let d = if relu && y <= 0.0 { 0.0 } else { dy };
-                *dx = S::mul_add(d, factor, S::mul_add(x - mean, slope, shift));
-            }
+        if affine.relu {
+            input_gradient_rows::<S, true>(affine, x, dy, shift, slope, dx);
+        } else {
+            input_gradient_rows::<S, false>(affine, x, dy, shift, slope, dx);
+        }
+    }
+}
+
+#[inline(always)]
+fn input_gradient_rows<S: Simd, const RELU: bool>(
+    affine: Affine<'_>,
+    x: &[f32],
+    dy: &[f32],
+    shift: &[f32],
+    slope: &[f32],
+    dx: &mut [f32],
+) {
+    let Affine { mean, factor, beta, .. } = affine;
+    let columns = mean.len();
+    for ((dx, x), dy) in dx.chunks_mut(columns).zip(x.chunks(columns)).zip(dy.chunks(columns)) {
+        let channels = mean.iter().zip(factor).zip(beta).zip(shift.iter().zip(slope));
+        let elements = dx.iter_mut().zip(x.iter().zip(dy));
+        for ((dx, (&x, &dy)), (((&mean, &factor), &beta), (&shift, &slope))) in elements.zip(channels) {
+            let centred = x - mean;
+            let d = behind_relu::<S, RELU>(centred, factor, beta, dy);
+            *dx = S::mul_add(d, factor, S::mul_add(centred, slope, shift));
         }
     }
 }

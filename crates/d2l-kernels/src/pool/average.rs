@@ -2,8 +2,10 @@
 
 use super::{AdaptivePool2dShape, Plan, Pool2dShape};
 use crate::ShapeError;
+use crate::arch::Simd;
 use crate::par::for_each_chunk_mut;
 use crate::pieces::per_level;
+use std::ops::Range;
 
 /// The mean of each window.
 ///
@@ -57,66 +59,140 @@ impl Plan {
 fn forward(operation: &'static str, plan: &Plan, x: &[f32], y: &mut [f32]) -> Result<(), ShapeError> {
     plan.check_lens(operation, ["x", "y"], [x.len(), y.len()])?;
     let [_, y_row] = plan.row_lens();
-    let rows_per_piece = Plan::rows_per_piece(y_row);
+    let rows_per_piece = plan.output_rows_per_piece();
     for_each_chunk_mut(y, rows_per_piece * y_row, |piece, y| forward_rows(plan, piece * rows_per_piece, x, y));
     Ok(())
 }
 
 per_level! {
-    /// The output rows from `first_row` (counted through the batch) that `y` holds.
     fn forward_rows<'a>(plan: &'a Plan, first_row: usize, x: &'a [f32], y: &'a mut [f32]) {
-        let channels = plan.channels;
-        let [x_row, y_row] = plan.row_lens();
-        y.fill(0.0);
-        for row in 0..y.len() / y_row {
-            let (image, output_row) = ((first_row + row) / plan.rows.outputs(), (first_row + row) % plan.rows.outputs());
-            for output in 0..plan.columns.outputs() {
-                let y = &mut y[row * y_row + output * channels..][..channels];
-                for input_row in plan.rows.windows[output_row].inputs.clone() {
-                    for input in plan.columns.windows[output].inputs.clone() {
-                        let from = (image * plan.rows.inputs() + input_row) * x_row + input * channels;
-                        for (y, x) in y.iter_mut().zip(&x[from..from + channels]) {
-                            *y += x;
-                        }
+        if plan.channels <= 8 {
+            forward_blocks::<8>(plan, first_row, x, y);
+        } else {
+            forward_blocks::<16>(plan, first_row, x, y);
+        }
+    }
+}
+
+/// The output rows from `first_row` (counted through the batch) that `y` holds, `L` channels at a time. Blocks spill
+/// over as in max pooling.
+#[inline(always)]
+fn forward_blocks<const L: usize>(plan: &Plan, first_row: usize, x: &[f32], y: &mut [f32]) {
+    let channels = plan.channels;
+    let [x_row, y_row] = plan.row_lens();
+    for row in 0..y.len() / y_row {
+        let (image, output_row) = plan.rows.split_output(first_row + row);
+        let image_start = image * plan.rows.inputs() * x_row;
+        let window_row = plan.rows.windows[output_row].inputs.clone();
+        for (output, window) in plan.columns.windows.iter().enumerate() {
+            let from = image_start + window_row.start * x_row + window.inputs.start * channels;
+            let taps = [window_row.len(), window.inputs.len()];
+            let last = from + (taps[0] - 1) * x_row + (taps[1] - 1) * channels;
+            let divisor = plan.divisor(output_row, output);
+            let start = row * y_row + output * channels;
+            for channel in (0..channels).step_by(L) {
+                let to = start + channel;
+                if to + L <= y.len() && last + channel + L <= x.len() {
+                    let sum = window_sum::<L>(taps, [x_row, channels], &x[from + channel..]);
+                    y[to..to + L].copy_from_slice(&sum.map(|sum| sum / divisor));
+                } else {
+                    for channel in channel..channels.min(channel + L) {
+                        let [sum] = window_sum::<1>(taps, [x_row, channels], &x[from + channel..]);
+                        y[start + channel] = sum / divisor;
                     }
-                }
-                let divisor = plan.divisor(output_row, output);
-                for y in y {
-                    *y /= divisor;
                 }
             }
         }
     }
+}
+
+/// The sum of `L` channels over the `[rows, columns]` of a window at the start of `x`, row by row.
+#[inline(always)]
+fn window_sum<const L: usize>(taps: [usize; 2], steps: [usize; 2], x: &[f32]) -> [f32; L] {
+    let mut sum = [0.0; L];
+    for row in 0..taps[0] {
+        let mut row_sum = [0.0; L];
+        for column in 0..taps[1] {
+            let from = row * steps[0] + column * steps[1];
+            let values = &x[from..from + L];
+            for lane in 0..L {
+                row_sum[lane] += values[lane];
+            }
+        }
+        for lane in 0..L {
+            sum[lane] += row_sum[lane];
+        }
+    }
+    sum
 }
 
 fn backward(operation: &'static str, plan: &Plan, dy: &[f32], dx: &mut [f32]) -> Result<(), ShapeError> {
     plan.check_lens(operation, ["dx", "dy"], [dx.len(), dy.len()])?;
     let [x_row, _] = plan.row_lens();
-    let rows_per_piece = Plan::rows_per_piece(x_row);
+    let rows_per_piece = plan.input_rows_per_piece();
     for_each_chunk_mut(dx, rows_per_piece * x_row, |piece, dx| backward_rows(plan, piece * rows_per_piece, dy, dx));
     Ok(())
 }
 
 per_level! {
-    /// The input rows from `first_row` (counted through the batch) that `dx` holds.
     fn backward_rows<'a>(plan: &'a Plan, first_row: usize, dy: &'a [f32], dx: &'a mut [f32]) {
-        let channels = plan.channels;
-        let [x_row, y_row] = plan.row_lens();
-        dx.fill(0.0);
-        for row in 0..dx.len() / x_row {
-            let (image, input_row) = ((first_row + row) / plan.rows.inputs(), (first_row + row) % plan.rows.inputs());
-            for input in 0..plan.columns.inputs() {
-                let dx = &mut dx[row * x_row + input * channels..][..channels];
-                for output_row in plan.rows.covering[input_row].clone() {
-                    for output in plan.columns.covering[input].clone() {
-                        let from = (image * plan.rows.outputs() + output_row) * y_row + output * channels;
-                        let factor = 1.0 / plan.divisor(output_row, output);
-                        for (dx, dy) in dx.iter_mut().zip(&dy[from..from + channels]) {
-                            *dx = S::mul_add(*dy, factor, *dx);
-                        }
+        if plan.channels <= 8 {
+            backward_blocks::<S, 8>(plan, first_row, dy, dx);
+        } else {
+            backward_blocks::<S, 16>(plan, first_row, dy, dx);
+        }
+    }
+}
+
+/// The input rows from `first_row` (counted through the batch) that `dx` holds, in blocks as [`forward_blocks`].
+#[inline(always)]
+fn backward_blocks<S: Simd, const L: usize>(plan: &Plan, first_row: usize, dy: &[f32], dx: &mut [f32]) {
+    let channels = plan.channels;
+    let [x_row, y_row] = plan.row_lens();
+    for row in 0..dx.len() / x_row {
+        let (image, input_row) = plan.rows.split_input(first_row + row);
+        let image_start = image * plan.rows.outputs() * y_row;
+        let output_rows = plan.rows.covering[input_row].clone();
+        for (input, outputs) in plan.columns.covering.iter().enumerate() {
+            let start = row * x_row + input * channels;
+            let last = image_start + output_rows.end.saturating_sub(1) * y_row
+                + outputs.end.saturating_sub(1) * channels;
+            for channel in (0..channels).step_by(L) {
+                let to = start + channel;
+                let windows = (output_rows.clone(), outputs.clone());
+                if to + L <= dx.len() && last + channel + L <= dy.len() {
+                    let sum = gather::<S, L>(plan, windows, image_start + channel, dy);
+                    dx[to..to + L].copy_from_slice(&sum);
+                } else {
+                    for channel in channel..channels.min(channel + L) {
+                        let windows = windows.clone();
+                        [dx[start + channel]] = gather::<S, 1>(plan, windows, image_start + channel, dy);
                     }
                 }
             }
         }
     }
+}
+
+/// The sum of `L` channels of dy over windows, each divided by its divisor.
+#[inline(always)]
+fn gather<S: Simd, const L: usize>(
+    plan: &Plan,
+    (output_rows, outputs): (Range<usize>, Range<usize>),
+    start: usize,
+    dy: &[f32],
+) -> [f32; L] {
+    let [_, y_row] = plan.row_lens();
+    let mut sum = [0.0; L];
+    for output_row in output_rows {
+        for output in outputs.clone() {
+            let from = start + output_row * y_row + output * plan.channels;
+            let factor = 1.0 / plan.divisor(output_row, output);
+            let dy = &dy[from..from + L];
+            for lane in 0..L {
+                sum[lane] = S::mul_add(dy[lane], factor, sum[lane]);
+            }
+        }
+    }
+    sum
 }

@@ -5,9 +5,6 @@ use crate::ShapeError;
 use crate::par::for_each_chunk_mut;
 use crate::pieces::{for_each_chunk_pair_mut, per_level};
 
-/// Channels per block.
-const BLOCK: usize = 16;
-
 /// The largest element of each window, and where it was.
 ///
 /// # Errors
@@ -83,7 +80,7 @@ fn forward(
     plan.check_lens(operation, ["x", "y"], [x.len(), y.len()])?;
     ShapeError::check_len(operation, "argmax", y.len(), argmax.len())?;
     let [_, y_row] = plan.row_lens();
-    let rows_per_piece = Plan::rows_per_piece(y_row);
+    let rows_per_piece = plan.output_rows_per_piece();
     for_each_chunk_pair_mut(y, argmax, rows_per_piece * y_row, |piece, y, argmax| {
         forward_rows(plan, piece * rows_per_piece, x, y, argmax);
     });
@@ -91,47 +88,92 @@ fn forward(
 }
 
 per_level! {
-    /// The output rows from `first_row` (counted through the batch) that `y` holds.
     fn forward_rows<'a>(plan: &'a Plan, first_row: usize, x: &'a [f32], y: &'a mut [f32], argmax: &'a mut [Argmax]) {
-        let channels = plan.channels;
-        let [x_row, y_row] = plan.row_lens();
-        let outputs = y_row / channels;
-        for row in 0..y.len() / y_row {
-            let (image, output_row) = ((first_row + row) / plan.rows.outputs(), (first_row + row) % plan.rows.outputs());
-            let window_row = &plan.rows.windows[output_row];
-            let image = &x[image * plan.rows.inputs() * x_row..][..plan.rows.inputs() * x_row];
-            for output in 0..outputs {
-                let start = row * y_row + output * channels;
-                let window_column = &plan.columns.windows[output];
-                let mut channel = 0;
-                while channel < channels {
-                    let lanes = BLOCK.min(channels - channel);
-                    let mut best = [0.0; BLOCK];
-                    let mut place = [0; BLOCK];
-                    let mut first = true;
-                    for (r, input_row) in window_row.inputs.clone().enumerate() {
-                        for (c, input) in window_column.inputs.clone().enumerate() {
-                            let from = input_row * x_row + input * channels + channel;
-                            let tap = (r * plan.columns.widest + c) as u32;
-                            for lane in 0..lanes {
-                                let value = image[from + lane];
-                                if first || value > best[lane] || value.is_nan() {
-                                    best[lane] = value;
-                                    place[lane] = tap;
-                                }
-                            }
-                            first = false;
-                        }
+        if plan.channels <= 8 {
+            forward_blocks::<8>(plan, first_row, x, y, argmax);
+        } else {
+            forward_blocks::<16>(plan, first_row, x, y, argmax);
+        }
+    }
+}
+
+/// The output rows from `first_row` (counted through the batch) that `y` holds, `L` channels at a time.
+///
+/// The last block of a pixel's channels may spill over into the pixels behind it, which are written later: so long
+/// as that stays inside the slices, it costs less than a shorter block.
+#[inline(always)]
+fn forward_blocks<const L: usize>(plan: &Plan, first_row: usize, x: &[f32], y: &mut [f32], argmax: &mut [Argmax]) {
+    let channels = plan.channels;
+    let [x_row, y_row] = plan.row_lens();
+    for row in 0..y.len() / y_row {
+        let (image, output_row) = plan.rows.split_output(first_row + row);
+        let image_start = image * plan.rows.inputs() * x_row;
+        let window_row = plan.rows.windows[output_row].inputs.clone();
+        for (output, window) in plan.columns.windows.iter().enumerate() {
+            let window = Taps {
+                start: image_start + window_row.start * x_row + window.inputs.start * channels,
+                rows: window_row.len(),
+                columns: window.inputs.len(),
+                row_step: x_row,
+                column_step: channels,
+                row_taps: plan.columns.widest,
+            };
+            let start = row * y_row + output * channels;
+            for channel in (0..channels).step_by(L) {
+                let to = start + channel;
+                if to + L <= y.len() && window.last() + channel + L <= x.len() {
+                    let (best, place) = maximum::<L>(window, channel, x);
+                    y[to..to + L].copy_from_slice(&best);
+                    argmax[to..to + L].copy_from_slice(&place);
+                } else {
+                    for channel in channel..channels.min(channel + L) {
+                        let (best, place) = maximum::<1>(window, channel, x);
+                        (y[start + channel], argmax[start + channel]) = (best[0], place[0]);
                     }
-                    for lane in 0..lanes {
-                        y[start + channel + lane] = best[lane];
-                        argmax[start + channel + lane] = place[lane] as Argmax;
-                    }
-                    channel += lanes;
                 }
             }
         }
     }
+}
+
+/// The elements of one window, as positions in x.
+#[derive(Clone, Copy)]
+struct Taps {
+    start: usize,
+    rows: usize,
+    columns: usize,
+    row_step: usize,
+    column_step: usize,
+    row_taps: usize,
+}
+
+impl Taps {
+    #[inline(always)]
+    fn last(self) -> usize {
+        self.start + (self.rows - 1) * self.row_step + (self.columns - 1) * self.column_step
+    }
+}
+
+/// The maxima of `L` channels over a window, and their taps.
+#[inline(always)]
+fn maximum<const L: usize>(window: Taps, channel: usize, x: &[f32]) -> ([f32; L], [Argmax; L]) {
+    let mut best = [f32::NEG_INFINITY; L];
+    // A window of nothing but −∞ came from its first element.
+    let mut place = [0u32; L];
+    for row in 0..window.rows {
+        for column in 0..window.columns {
+            let from = window.start + row * window.row_step + column * window.column_step + channel;
+            let values = &x[from..from + L];
+            let tap = (row * window.row_taps + column) as u32;
+            for lane in 0..L {
+                let value = values[lane];
+                let better = (value > best[lane]) | value.is_nan();
+                best[lane] = if better { value } else { best[lane] };
+                place[lane] = if better { tap } else { place[lane] };
+            }
+        }
+    }
+    (best, place.map(|tap| tap as Argmax))
 }
 
 fn backward(
@@ -149,7 +191,7 @@ fn backward(
         ShapeError::check_len(operation, "relu_output", dy.len(), relu_output.len())?;
     }
     let [x_row, _] = plan.row_lens();
-    let rows_per_piece = Plan::rows_per_piece(x_row);
+    let rows_per_piece = plan.input_rows_per_piece();
     for_each_chunk_mut(dx, rows_per_piece * x_row, |piece, dx| {
         backward_rows(plan, piece * rows_per_piece, dy, argmax, relu_output, dx);
     });
@@ -157,33 +199,99 @@ fn backward(
 }
 
 per_level! {
-    /// The input rows from `first_row` (counted through the batch) that `dx` holds.
     fn backward_rows<'a>(
         plan: &'a Plan, first_row: usize, dy: &'a [f32], argmax: &'a [Argmax], relu_output: Option<&'a [f32]>,
         dx: &'a mut [f32],
     ) {
-        let channels = plan.channels;
-        let [x_row, y_row] = plan.row_lens();
-        let image_len = plan.rows.outputs() * y_row;
-        dx.fill(0.0);
-        for row in 0..dx.len() / x_row {
-            let (image, input_row) = ((first_row + row) / plan.rows.inputs(), (first_row + row) % plan.rows.inputs());
-            for input in 0..plan.columns.inputs() {
-                let target = row * x_row + input * channels;
-                for output_row in plan.rows.covering[input_row].clone() {
-                    for output in plan.columns.covering[input].clone() {
-                        let tap = (input_row - plan.rows.windows[output_row].inputs.start) * plan.columns.widest
-                            + input - plan.columns.windows[output].inputs.start;
-                        let from = image * image_len + output_row * y_row + output * channels;
-                        for channel in 0..channels {
-                            let passes = relu_output.is_none_or(|y| !(y[from + channel] <= 0.0));
-                            if usize::from(argmax[from + channel]) == tap && passes {
-                                dx[target + channel] += dy[from + channel];
-                            }
-                        }
+        // Without a ReLU any slice as long as dy will do: it is not looked at.
+        match (relu_output, plan.channels <= 8) {
+            (None, true) => backward_blocks::<8, false>(plan, first_row, dy, argmax, dy, dx),
+            (None, false) => backward_blocks::<16, false>(plan, first_row, dy, argmax, dy, dx),
+            (Some(y), true) => backward_blocks::<8, true>(plan, first_row, dy, argmax, y, dx),
+            (Some(y), false) => backward_blocks::<16, true>(plan, first_row, dy, argmax, y, dx),
+        }
+    }
+}
+
+/// The input rows from `first_row` (counted through the batch) that `dx` holds, in blocks as [`forward_blocks`].
+#[inline(always)]
+fn backward_blocks<const L: usize, const RELU: bool>(
+    plan: &Plan,
+    first_row: usize,
+    dy: &[f32],
+    argmax: &[Argmax],
+    y: &[f32],
+    dx: &mut [f32],
+) {
+    let channels = plan.channels;
+    let [x_row, y_row] = plan.row_lens();
+    for row in 0..dx.len() / x_row {
+        let (image, input_row) = plan.rows.split_input(first_row + row);
+        let image_start = image * plan.rows.outputs() * y_row;
+        for input in 0..plan.columns.inputs() {
+            let covering = Covering { plan, image_start, input: [input_row, input] };
+            let start = row * x_row + input * channels;
+            let last = covering.last();
+            for channel in (0..channels).step_by(L) {
+                let to = start + channel;
+                if to + L <= dx.len() && last + channel + L <= dy.len() {
+                    let sum = gather::<L, RELU>(covering, channel, dy, argmax, y);
+                    dx[to..to + L].copy_from_slice(&sum);
+                } else {
+                    for channel in channel..channels.min(channel + L) {
+                        [dx[start + channel]] = gather::<1, RELU>(covering, channel, dy, argmax, y);
                     }
                 }
             }
         }
     }
+}
+
+/// The outputs whose windows hold one input.
+#[derive(Clone, Copy)]
+struct Covering<'a> {
+    plan: &'a Plan,
+    image_start: usize,
+    input: [usize; 2],
+}
+
+impl Covering<'_> {
+    /// Where the last of them starts in y; the image's start if there is none.
+    #[inline(always)]
+    fn last(self) -> usize {
+        let [row, column] = self.input;
+        let (rows, columns) = (&self.plan.rows.covering[row], &self.plan.columns.covering[column]);
+        let [_, y_row] = self.plan.row_lens();
+        self.image_start + rows.end.saturating_sub(1) * y_row + columns.end.saturating_sub(1) * self.plan.channels
+    }
+}
+
+/// The sum of `L` channels of dy over the windows that chose this input.
+#[inline(always)]
+fn gather<const L: usize, const RELU: bool>(
+    covering: Covering<'_>,
+    channel: usize,
+    dy: &[f32],
+    argmax: &[Argmax],
+    y: &[f32],
+) -> [f32; L] {
+    let Covering { plan, image_start, input: [input_row, input] } = covering;
+    let [_, y_row] = plan.row_lens();
+    let mut sum = [0.0; L];
+    for output_row in plan.rows.covering[input_row].clone() {
+        let row_tap = (input_row - plan.rows.windows[output_row].inputs.start) * plan.columns.widest;
+        for output in plan.columns.covering[input].clone() {
+            let tap = (row_tap + input - plan.columns.windows[output].inputs.start) as Argmax;
+            let from = image_start + output_row * y_row + output * plan.channels + channel;
+            let (dy, argmax, y) = (&dy[from..from + L], &argmax[from..from + L], &y[from..from + L]);
+            for lane in 0..L {
+                let mut chosen = argmax[lane] == tap;
+                if RELU {
+                    chosen &= (y[lane] > 0.0) | y[lane].is_nan();
+                }
+                sum[lane] += if chosen { dy[lane] } else { 0.0 };
+            }
+        }
+    }
+    sum
 }

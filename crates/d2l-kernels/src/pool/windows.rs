@@ -66,6 +66,18 @@ impl Axis {
     pub(super) fn outputs(&self) -> usize {
         self.windows.len()
     }
+
+    /// (image, output) of an output counted through the batch.
+    #[inline(always)]
+    pub(super) fn split_output(&self, index: usize) -> (usize, usize) {
+        (index / self.outputs(), index % self.outputs())
+    }
+
+    /// (image, input) of an input counted through the batch.
+    #[inline(always)]
+    pub(super) fn split_input(&self, index: usize) -> (usize, usize) {
+        (index / self.inputs(), index % self.inputs())
+    }
 }
 
 #[cfg(test)]
