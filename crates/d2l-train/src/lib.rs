@@ -1,1 +1,30 @@
-//! d2l-train
+#![doc = include_str!("../README.md")]
+
+mod atomic;
+mod callback;
+pub mod callbacks;
+mod checkpoint;
+mod data;
+mod error;
+mod flow;
+pub mod loss;
+pub mod metrics;
+pub mod optim;
+pub mod plot;
+mod run;
+mod run_dir;
+pub mod schedule;
+mod trainer;
+
+pub use callback::{Callback, order};
+pub use checkpoint::{Checkpoint, CheckpointFolder, Fallback, Kind as CheckpointKind};
+pub use data::{Batch, BatchSource, Batches, TensorSource};
+pub use error::{BoxError, CheckpointFault, Error, NonFinite, Result, RunFolderFault};
+pub use flow::{Flow, Outcome, StopReason};
+pub use loss::Loss;
+pub use metrics::{EpochRecord, Evaluation, evaluate, predict};
+pub use optim::{Method, Optimizer};
+pub use run::{Clip, Position, Progress, RandomState, Run, Stage, Task, TrainOptions, Warning};
+pub use run_dir::{RunDir, RunFiles};
+pub use schedule::Schedule;
+pub use trainer::Trainer;

@@ -1,0 +1,124 @@
+//! Learning curves as pictures.
+
+use crate::{Error, Result, atomic, metrics::EpochRecord};
+use kuva::{
+    backend::{raster::RasterBackend, svg::SvgBackend},
+    plot::{LinePlot, ScatterPlot},
+    render::{figure::Figure, layout::Layout, layout::TickFormat, plots::Plot, render::Scene},
+};
+use std::path::Path;
+
+/// Okabe and Ito's colours, which people with any colour vision can tell apart.
+const COLORS: [&str; 7] = [
+    "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000",
+];
+/// Beyond so many epochs, points on the lines would hide them.
+const MARKED_EPOCHS: usize = 40;
+
+/// Draws the learning curves of one or several runs over each other, as an SVG or PNG file by the name's ending: loss
+/// by epoch, and accuracy beside it where a run has one. A run's training and test curves have one colour; the test
+/// curve is dashed.
+///
+/// # Errors
+/// When there is no epoch to draw, the file's ending is neither, or it cannot be written.
+pub fn learning_curves(runs: &[(&str, &[EpochRecord])], path: &Path) -> Result<()> {
+    let failed = |message: String| Error::Plot {
+        path: path.to_owned(),
+        message,
+    };
+    if runs.iter().all(|(_, records)| records.is_empty()) {
+        return Err(failed("no epoch has been recorded".into()));
+    }
+    let bytes = match path
+        .extension()
+        .and_then(|e| e.to_str())
+        .map(str::to_ascii_lowercase)
+        .as_deref()
+    {
+        Some("svg") => SvgBackend.render_scene(&scene(runs)).into_bytes(),
+        Some("png") => RasterBackend { scale: 2.0 }
+            .render_scene(&scene(runs))
+            .map_err(failed)?,
+        _ => return Err(failed("the name must end in .svg or .png".into())),
+    };
+    atomic::write(path, &bytes)
+}
+
+/// One panel: what is drawn solid and dashed, and what it is called.
+struct Panel {
+    label: &'static str,
+    train: fn(&EpochRecord) -> Option<f64>,
+    test: fn(&EpochRecord) -> Option<f64>,
+}
+
+const LOSS: Panel = Panel {
+    label: "loss",
+    train: |r| Some(r.train_loss),
+    test: |r| r.test_loss,
+};
+const ACCURACY: Panel = Panel {
+    label: "accuracy",
+    train: |r| r.train_accuracy,
+    test: |r| r.test_accuracy,
+};
+
+fn scene(runs: &[(&str, &[EpochRecord])]) -> Scene {
+    let panels = [LOSS, ACCURACY];
+    let drawn: Vec<(Vec<Plot>, Layout)> = panels.iter().filter_map(|panel| draw(panel, runs)).collect();
+    let columns = drawn.len();
+    let (plots, layouts) = drawn.into_iter().unzip();
+    Figure::new(1, columns)
+        .with_cell_size(460.0, 340.0)
+        .with_plots(plots)
+        .with_layouts(layouts)
+        .with_shared_legend_bottom()
+        .render()
+}
+
+/// A panel, if any run has something to draw in it.
+fn draw(panel: &Panel, runs: &[(&str, &[EpochRecord])]) -> Option<(Vec<Plot>, Layout)> {
+    let mut plots = Vec::new();
+    let mut last = 1;
+    for ((name, records), color) in runs.iter().zip(COLORS.iter().cycle()) {
+        for (curve, value, dashed) in [("train", panel.train, false), ("test", panel.test, true)] {
+            let points: Vec<(f64, f64)> = records
+                .iter()
+                .filter_map(|r| Some((r.epoch as f64, value(r)?)))
+                .collect();
+            if points.is_empty() {
+                continue;
+            }
+            last = last.max(records.last().map_or(1, |r| r.epoch));
+            let label = if name.is_empty() {
+                curve.to_owned()
+            } else {
+                format!("{name} {curve}")
+            };
+            let line = LinePlot::new()
+                .with_data(points.clone())
+                .with_color(*color)
+                .with_legend(label);
+            plots.push(Plot::Line(if dashed { line.with_dashed() } else { line }));
+            if points.len() <= MARKED_EPOCHS {
+                plots.push(Plot::Scatter(
+                    ScatterPlot::new()
+                        .with_data(points)
+                        .with_color(*color)
+                        .with_size(3.0),
+                ));
+            }
+        }
+    }
+    if plots.is_empty() {
+        return None;
+    }
+    let step = last.div_ceil(10).max(1);
+    let layout = Layout::auto_from_plots(&plots)
+        .with_x_label("epoch")
+        .with_y_label(panel.label)
+        .with_x_axis_min(1.0)
+        .with_x_axis_max((last.max(2)) as f64)
+        .with_x_tick_step(step as f64)
+        .with_x_tick_format(TickFormat::Integer);
+    Some((plots, layout))
+}

@@ -1,0 +1,359 @@
+//! A run: all that changes while a model is trained, as callbacks see it and checkpoints keep it.
+
+mod options;
+mod progress;
+mod state;
+
+pub use options::{Clip, Task, TrainOptions};
+pub use progress::{Progress, Stage};
+pub(crate) use state::{DataSize, RunState};
+pub use state::{Position, RandomState};
+
+use crate::{
+    Batch, Error, NonFinite, Optimizer, Result,
+    loss::Reduction,
+    metrics::{Confusion, EpochRecord, Evaluation, Pending, Running, TrainMetrics, class_indices},
+    schedule::At,
+};
+use candle_core::{D, DType, Tensor};
+use d2l_nn::ParamStore;
+use std::time::Instant;
+
+/// A run in progress.
+pub struct Run<'a> {
+    pub(crate) options: TrainOptions,
+    pub(crate) store: ParamStore,
+    pub(crate) optimizer: Optimizer,
+    pub(crate) random: Vec<(String, &'a dyn RandomState)>,
+    pub(crate) reduction: Reduction,
+    pub(crate) position: Position,
+    pub(crate) running: Running,
+    pub(crate) history: Vec<EpochRecord>,
+    pub(crate) size: DataSize,
+    pub(crate) stage: Stage,
+    pub(crate) warnings: Vec<Warning>,
+    pending: Vec<Pending>,
+    read_every: usize,
+    last_loss: Option<f64>,
+    confusion: Option<Confusion>,
+    mark: Instant,
+    /// Seconds of training by this process, with the examples trained in them: the basis of the speed shown.
+    trained: (f64, u64),
+}
+
+/// Something that is probably wrong, but does not keep the run from going on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Warning {
+    /// A trainable parameter got no gradient in the first step: nothing that the loss depends on uses it.
+    NoGradient {
+        /// The parameter's name.
+        parameter: String,
+    },
+    /// The learning curves could not be written.
+    Curves {
+        /// Why.
+        message: String,
+    },
+}
+
+impl std::fmt::Display for Warning {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::NoGradient { parameter } => {
+                write!(
+                    f,
+                    "the trainable parameter `{parameter}` got no gradient in the first step"
+                )
+            }
+            Self::Curves { message } => write!(f, "the learning curves could not be written: {message}"),
+        }
+    }
+}
+
+impl<'a> Run<'a> {
+    pub(crate) fn new(
+        store: &ParamStore,
+        optimizer: Optimizer,
+        reduction: Reduction,
+        options: TrainOptions,
+    ) -> Self {
+        // Reading a loss from the CPU costs nothing; from another device it waits for all that was queued.
+        let read_every = options
+            .read_every
+            .unwrap_or(if store.device().is_cpu() { 1 } else { 32 })
+            .max(1);
+        Self {
+            options,
+            store: store.clone(),
+            optimizer,
+            random: Vec::new(),
+            reduction,
+            position: Position::default(),
+            running: Running::default(),
+            history: Vec::new(),
+            size: DataSize::default(),
+            stage: Stage::Train,
+            warnings: Vec::new(),
+            pending: Vec::new(),
+            read_every,
+            last_loss: None,
+            confusion: None,
+            mark: Instant::now(),
+            trained: (0.0, 0),
+        }
+    }
+
+    /// The options the run was made with.
+    pub fn options(&self) -> &TrainOptions {
+        &self.options
+    }
+
+    /// The parameters and buffers being trained.
+    pub fn store(&self) -> &ParamStore {
+        &self.store
+    }
+
+    /// The optimiser.
+    pub fn optimizer(&self) -> &Optimizer {
+        &self.optimizer
+    }
+
+    /// The epoch being trained, from 1 (after the last epoch: one more than there are).
+    pub fn epoch(&self) -> u64 {
+        self.position.epoch + 1
+    }
+
+    /// Where the run is.
+    pub fn position(&self) -> Position {
+        self.position
+    }
+
+    /// The steps done since the run began.
+    pub fn step(&self) -> u64 {
+        self.position.step
+    }
+
+    /// The batches of an epoch.
+    pub fn batches(&self) -> usize {
+        self.size.batches
+    }
+
+    /// The learning rate of the step that comes next.
+    pub fn learning_rate(&self) -> f64 {
+        self.learning_rate_at(self.position.step)
+    }
+
+    /// The learning rate of the last step.
+    pub fn last_learning_rate(&self) -> f64 {
+        self.learning_rate_at(self.position.step.saturating_sub(1))
+    }
+
+    fn learning_rate_at(&self, step: u64) -> f64 {
+        let steps_per_epoch = self.size.batches.max(1) as u64;
+        let at = At {
+            step,
+            epoch: step / steps_per_epoch,
+            steps_per_epoch,
+            epochs: self.options.epochs,
+        };
+        self.optimizer.learning_rate() * self.options.schedule.factor(at)
+    }
+
+    /// The records of the epochs done, those before a resume too.
+    pub fn history(&self) -> &[EpochRecord] {
+        &self.history
+    }
+
+    /// What was noticed so far.
+    pub fn warnings(&self) -> &[Warning] {
+        &self.warnings
+    }
+
+    /// Adds a warning.
+    pub fn warn(&mut self, warning: Warning) {
+        self.warnings.push(warning);
+    }
+
+    /// The loss of the last batch.
+    ///
+    /// # Errors
+    /// When the device fails, or a loss read from it is not finite.
+    pub fn last_loss(&mut self) -> Result<Option<f64>> {
+        self.read_losses()?;
+        Ok(self.last_loss)
+    }
+
+    /// The training metrics of the epoch so far, read from the device where needed.
+    ///
+    /// # Errors
+    /// When the device fails, or a loss read from it is not finite.
+    pub fn train_metrics(&mut self) -> Result<TrainMetrics> {
+        self.read_losses()?;
+        Ok(self.running.metrics(self.options.task == Task::Classification))
+    }
+
+    /// What was taken for what in the last evaluation (classification).
+    pub fn confusion(&self) -> Option<&Confusion> {
+        self.confusion.as_ref()
+    }
+
+    /// How far the run is, for a progress bar.
+    ///
+    /// # Errors
+    /// When the device fails, or a loss read from it is not finite.
+    pub fn progress(&mut self) -> Result<Progress> {
+        let metrics = self.train_metrics()?;
+        let (seconds, examples) = self.trained;
+        let speed = if seconds > 0.0 {
+            examples as f64 / seconds
+        } else {
+            0.0
+        };
+        Ok(Progress::new(self, &metrics, speed))
+    }
+
+    pub(crate) fn start_epoch(&mut self) {
+        self.stage = Stage::Train;
+        self.mark = Instant::now();
+    }
+
+    /// Takes note of a batch's loss and right answers, and reads them from the device when it is time.
+    pub(crate) fn record(&mut self, loss: &Tensor, output: &Tensor, batch: &Batch) -> Result<()> {
+        let correct = match self.options.task {
+            Task::Regression => None,
+            Task::Classification => Some(
+                output
+                    .detach()
+                    .argmax(D::Minus1)?
+                    .eq(&class_indices(&batch.ys)?)?
+                    .to_dtype(DType::F32)?
+                    .sum_all()?,
+            ),
+        };
+        self.pending.push(Pending {
+            loss: loss.detach(),
+            correct,
+            examples: batch.len,
+            batch: self.position.batch,
+            step: self.position.step + 1,
+        });
+        if self.pending.len() >= self.read_every {
+            self.read_losses()
+        } else {
+            Ok(())
+        }
+    }
+
+    /// The step is done.
+    pub(crate) fn advance(&mut self, examples: usize) {
+        if self.position.step == 0 {
+            let silent = self.optimizer.without_gradient();
+            self.warnings.extend(
+                silent
+                    .into_iter()
+                    .map(|parameter| Warning::NoGradient { parameter }),
+            );
+        }
+        self.position.step += 1;
+        self.position.batch += 1;
+        let seconds = self.lap();
+        self.trained.0 += seconds;
+        self.trained.1 += examples as u64;
+    }
+
+    /// Adds the time since the mark to the epoch's seconds.
+    fn lap(&mut self) -> f64 {
+        let seconds = self.mark.elapsed().as_secs_f64();
+        self.running.seconds += seconds;
+        self.mark = Instant::now();
+        seconds
+    }
+
+    /// What happened since the last lap was not training.
+    pub(crate) fn leave_out(&mut self) {
+        self.mark = Instant::now();
+    }
+
+    /// Ends the epoch: its record goes to the history, and the position to the next epoch.
+    pub(crate) fn finish_epoch(
+        &mut self,
+        evaluation: Option<Evaluation>,
+        evaluation_seconds: f64,
+    ) -> Result<()> {
+        let train = self.train_metrics()?;
+        self.history.push(EpochRecord {
+            epoch: self.epoch(),
+            step: self.position.step,
+            train_loss: train.loss,
+            train_accuracy: train.accuracy,
+            test_loss: evaluation.as_ref().map(|e| e.loss),
+            test_accuracy: evaluation.as_ref().and_then(Evaluation::accuracy),
+            examples_per_second: if train.seconds > 0.0 {
+                train.examples as f64 / train.seconds
+            } else {
+                0.0
+            },
+            seconds: train.seconds + evaluation_seconds,
+        });
+        self.confusion = evaluation.and_then(|e| e.confusion);
+        self.running = Running::default();
+        self.position.epoch += 1;
+        self.position.batch = 0;
+        self.stage = Stage::Train;
+        Ok(())
+    }
+
+    /// Reads the losses that are still on the device, in order, and refuses one that is not finite.
+    fn read_losses(&mut self) -> Result<()> {
+        let pending = std::mem::take(&mut self.pending);
+        for ((loss, correct), batch) in Pending::read(&pending)?.into_iter().zip(&pending) {
+            if !loss.is_finite() {
+                return Err(Error::NonFinite(NonFinite {
+                    what: "the training loss",
+                    value: loss,
+                    epoch: self.epoch(),
+                    step: batch.step,
+                    batch: batch.batch,
+                    culprit: self.first_non_finite_parameter()?,
+                }));
+            }
+            self.running.add(loss, self.reduction, correct, batch.examples);
+            self.last_loss = Some(loss);
+        }
+        Ok(())
+    }
+
+    /// The error for a value that is not finite at the batch in hand.
+    pub(crate) fn non_finite(&self, what: &'static str, value: f64, culprit: Option<String>) -> Error {
+        let Position { epoch, batch, step } = self.position;
+        Error::NonFinite(NonFinite {
+            what,
+            value,
+            epoch: epoch + 1,
+            step: step + 1,
+            batch,
+            culprit,
+        })
+    }
+
+    /// The first parameter or buffer, in order, that holds a NaN or an infinity.
+    pub(crate) fn first_non_finite_parameter(&self) -> Result<Option<String>> {
+        for (name, var) in self.store.all() {
+            if !is_finite(var.as_tensor())? {
+                return Ok(Some(format!("parameter `{name}`")));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// Whether every element is finite (the elements' own sum may overflow, so it is x − x that is summed: 0 or NaN).
+pub(crate) fn is_finite(tensor: &Tensor) -> Result<bool> {
+    let tensor = tensor.detach();
+    Ok((&tensor - &tensor)?
+        .sum_all()?
+        .to_dtype(DType::F64)?
+        .to_scalar::<f64>()?
+        == 0.0)
+}
