@@ -9,8 +9,14 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("d2l-models", &["d2l-nn"]),
     ("d2l-data", &[]),
     ("d2l-train", &["d2l-kernels", "d2l-nn"]),
-    ("d2l-lessons", &["d2l-kernels", "d2l-nn", "d2l-models", "d2l-data", "d2l-train"]),
-    ("d2l-cli", &["d2l-nn", "d2l-models", "d2l-data", "d2l-train", "d2l-lessons"]),
+    (
+        "d2l-lessons",
+        &["d2l-kernels", "d2l-nn", "d2l-models", "d2l-data", "d2l-train"],
+    ),
+    (
+        "d2l-cli",
+        &["d2l-nn", "d2l-models", "d2l-data", "d2l-train", "d2l-lessons"],
+    ),
 ];
 
 fn root() -> &'static Path {
@@ -43,16 +49,27 @@ fn crates_use_only_the_layers_below() {
     for (name, manifest) in crates() {
         let allowed = ALLOWED.iter().find(|(n, _)| *n == name).unwrap().1;
         for used in dependencies(&manifest, "dependencies") {
-            assert!(!names.contains(&used) || allowed.contains(&used.as_str()), "{name} may not use {used}");
+            assert!(
+                !names.contains(&used) || allowed.contains(&used.as_str()),
+                "{name} may not use {used}"
+            );
         }
     }
 }
 
 #[test]
 fn kernels_know_no_candle() {
-    let (_, manifest) = crates().into_iter().find(|(name, _)| name == "d2l-kernels").unwrap();
+    let (_, manifest) = crates()
+        .into_iter()
+        .find(|(name, _)| name == "d2l-kernels")
+        .unwrap();
     for section in ["dependencies", "dev-dependencies", "build-dependencies"] {
-        assert!(!dependencies(&manifest, section).iter().any(|d| d.starts_with("candle")), "{section}");
+        assert!(
+            !dependencies(&manifest, section)
+                .iter()
+                .any(|d| d.starts_with("candle")),
+            "{section}"
+        );
     }
 }
 
@@ -60,10 +77,16 @@ fn kernels_know_no_candle() {
 fn every_crate_can_stand_alone() {
     for (name, manifest) in crates() {
         let package = manifest["package"].as_table().unwrap();
-        assert!(package["description"].as_str().unwrap().len() > 20, "{name} needs a description");
+        assert!(
+            package["description"].as_str().unwrap().len() > 20,
+            "{name} needs a description"
+        );
         assert_eq!(package["license"]["workspace"].as_bool(), Some(true), "{name}");
         assert_eq!(manifest["lints"]["workspace"].as_bool(), Some(true), "{name}");
-        let readme = root().join("crates").join(&name).join(package["readme"].as_str().unwrap());
+        let readme = root()
+            .join("crates")
+            .join(&name)
+            .join(package["readme"].as_str().unwrap());
         assert!(readme.is_file(), "{name} needs a README");
     }
 }
@@ -76,7 +99,12 @@ fn versions_are_shared() {
     }
     for (name, manifest) in members {
         for section in ["dependencies", "dev-dependencies", "build-dependencies"] {
-            for (dependency, value) in manifest.get(section).and_then(|t| t.as_table()).into_iter().flatten() {
+            for (dependency, value) in manifest
+                .get(section)
+                .and_then(|t| t.as_table())
+                .into_iter()
+                .flatten()
+            {
                 let shared = value.get("workspace").and_then(toml::Value::as_bool) == Some(true);
                 assert!(shared, "{name}: {dependency} in [{section}] has its own version");
             }
@@ -89,10 +117,21 @@ fn versions_are_shared() {
 fn one_copy_of_what_the_design_rests_on() {
     let lock = manifest(&root().join("Cargo.lock"));
     let packages = lock["package"].as_array().unwrap();
-    for name in
-        ["candle-core", "candle-nn", "candle-datasets", "safetensors", "hf-hub", "clap", "anyhow", "gemm", "rayon"]
-    {
-        let copies = packages.iter().filter(|p| p["name"].as_str() == Some(name)).count();
+    for name in [
+        "candle-core",
+        "candle-nn",
+        "candle-datasets",
+        "safetensors",
+        "hf-hub",
+        "clap",
+        "anyhow",
+        "gemm",
+        "rayon",
+    ] {
+        let copies = packages
+            .iter()
+            .filter(|p| p["name"].as_str() == Some(name))
+            .count();
         assert_eq!(copies, 1, "{name}");
     }
 }
@@ -106,7 +145,13 @@ fn libraries_keep_quiet() {
             let code = text.split("#[cfg(test)]").next().unwrap();
             let lines = code.lines().filter(|line| !line.trim_start().starts_with("//"));
             for line in lines {
-                for banned in ["println!", "print!(", "process::exit", "env::var", "global_allocator"] {
+                for banned in [
+                    "println!",
+                    "print!(",
+                    "process::exit",
+                    "env::var",
+                    "global_allocator",
+                ] {
                     assert!(!line.contains(banned), "{}: {line}", file.display());
                 }
             }
@@ -117,10 +162,19 @@ fn libraries_keep_quiet() {
 /// Unsafe code sits in the kernels and nowhere else.
 #[test]
 fn unsafe_code_sits_in_the_kernels() {
-    for folder in ["crates/d2l-nn", "crates/d2l-models", "crates/d2l-data", "crates/d2l-train", "crates/d2l-cli", "xtask"] {
+    for folder in [
+        "crates/d2l-nn",
+        "crates/d2l-models",
+        "crates/d2l-data",
+        "crates/d2l-train",
+        "crates/d2l-cli",
+        "xtask",
+    ] {
         for file in sources(&root().join(folder).join("src")) {
             let text = fs::read_to_string(&file).unwrap();
-            let found = text.lines().find(|l| l.contains("unsafe {") || l.contains("unsafe fn"));
+            let found = text
+                .lines()
+                .find(|l| l.contains("unsafe {") || l.contains("unsafe fn"));
             assert_eq!(found, None, "{}", file.display());
         }
     }

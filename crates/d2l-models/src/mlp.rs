@@ -16,7 +16,11 @@ pub struct Mlp {
 
 impl Default for Mlp {
     fn default() -> Self {
-        Self { hidden: vec![256], activation: Activation::Relu, dropout: Vec::new() }
+        Self {
+            hidden: vec![256],
+            activation: Activation::Relu,
+            dropout: Vec::new(),
+        }
     }
 }
 
@@ -36,5 +40,7 @@ pub fn mlp(options: &Mlp, classes: usize) -> Network {
             network = network.add(format!("dropout{n}"), Dropout { p });
         }
     }
-    network.add("output", Linear::new(classes)).weight_init(Init::normal(0.01))
+    network
+        .add("output", Linear::new(classes))
+        .weight_init(Init::normal(0.01))
 }

@@ -122,12 +122,23 @@ impl ModelSpec {
     }
 
     fn refuse(&self, option: &'static str, given: bool) -> Result<(), ModelError> {
-        if given { Err(ModelError::NoSuchOption { model: self.name, option }) } else { Ok(()) }
+        if given {
+            Err(ModelError::NoSuchOption {
+                model: self.name,
+                option,
+            })
+        } else {
+            Ok(())
+        }
     }
 }
 
 fn bad(option: &'static str, expected: &'static str, got: impl ToString) -> ModelError {
-    ModelError::BadOption { option, expected, got: got.to_string() }
+    ModelError::BadOption {
+        option,
+        expected,
+        got: got.to_string(),
+    }
 }
 
 /// Every model, in the book's order.
@@ -141,8 +152,16 @@ pub static REGISTRY: &[ModelSpec] = &[
         task: Task::Classification,
         input: &[1, 28, 28],
         classes: 10,
-        settings: Settings { epochs: 10, batch_size: 256, learning_rate: 0.1 },
-        expected: Some(Expected { train_loss: 0.448, train_accuracy: 0.848, test_accuracy: 0.83 }),
+        settings: Settings {
+            epochs: 10,
+            batch_size: 256,
+            learning_rate: 0.1,
+        },
+        expected: Some(Expected {
+            train_loss: 0.448,
+            train_accuracy: 0.848,
+            test_accuracy: 0.83,
+        }),
         describe: |spec, options| {
             spec.refuse("width", options.width.is_some())?;
             spec.refuse("dropout", options.dropout.is_some())?;
@@ -158,12 +177,23 @@ pub static REGISTRY: &[ModelSpec] = &[
         task: Task::Classification,
         input: &[1, 28, 28],
         classes: 10,
-        settings: Settings { epochs: 10, batch_size: 256, learning_rate: 0.1 },
-        expected: Some(Expected { train_loss: 0.383, train_accuracy: 0.864, test_accuracy: 0.835 }),
+        settings: Settings {
+            epochs: 10,
+            batch_size: 256,
+            learning_rate: 0.1,
+        },
+        expected: Some(Expected {
+            train_loss: 0.383,
+            train_accuracy: 0.864,
+            test_accuracy: 0.835,
+        }),
         describe: |spec, options| {
             let mut choice = Mlp::default();
             if let Some(width) = options.width {
-                choice.hidden.iter_mut().for_each(|n| *n = ((*n as f64 * width).round() as usize).max(1));
+                choice
+                    .hidden
+                    .iter_mut()
+                    .for_each(|n| *n = ((*n as f64 * width).round() as usize).max(1));
             }
             if let Some(p) = options.dropout {
                 choice.dropout = vec![p; choice.hidden.len()];
@@ -180,8 +210,16 @@ pub static REGISTRY: &[ModelSpec] = &[
         task: Task::Classification,
         input: &[1, 28, 28],
         classes: 10,
-        settings: Settings { epochs: 10, batch_size: 256, learning_rate: 0.9 },
-        expected: Some(Expected { train_loss: 0.469, train_accuracy: 0.823, test_accuracy: 0.779 }),
+        settings: Settings {
+            epochs: 10,
+            batch_size: 256,
+            learning_rate: 0.9,
+        },
+        expected: Some(Expected {
+            train_loss: 0.469,
+            train_accuracy: 0.823,
+            test_accuracy: 0.779,
+        }),
         describe: |spec, options| {
             spec.refuse("width", options.width.is_some())?;
             spec.refuse("dropout", options.dropout.is_some())?;
@@ -201,7 +239,11 @@ pub struct UnknownModel {
 }
 
 fn known() -> String {
-    REGISTRY.iter().map(|spec| spec.name).collect::<Vec<_>>().join(", ")
+    REGISTRY
+        .iter()
+        .map(|spec| spec.name)
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 /// The model of that name or alias; case and `_` for `-` do not matter.
@@ -213,7 +255,13 @@ pub fn find(name: &str) -> Result<&'static ModelSpec, UnknownModel> {
     let has = |spec: &&ModelSpec| spec.name == wanted || spec.aliases.contains(&wanted.as_str());
     REGISTRY.iter().find(has).ok_or_else(|| {
         let distance = |spec: &ModelSpec| strsim::damerau_levenshtein(spec.name, &wanted);
-        let nearest = REGISTRY.iter().min_by_key(|spec| distance(spec)).filter(|spec| distance(spec) <= 2);
-        UnknownModel { name: name.to_owned(), nearest: nearest.map(|spec| spec.name) }
+        let nearest = REGISTRY
+            .iter()
+            .min_by_key(|spec| distance(spec))
+            .filter(|spec| distance(spec) <= 2);
+        UnknownModel {
+            name: name.to_owned(),
+            nearest: nearest.map(|spec| spec.name),
+        }
     })
 }

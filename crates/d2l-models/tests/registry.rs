@@ -9,8 +9,16 @@ use std::collections::HashSet;
 /// Output shape of each layer, as the book prints it.
 fn shapes(name: &str) -> Vec<(String, Vec<usize>)> {
     let spec = find(name).unwrap();
-    let summary = spec.network(&ModelOptions::default()).unwrap().summary(spec.input).unwrap();
-    summary.layers.into_iter().map(|layer| (layer.name, layer.output_shape)).collect()
+    let summary = spec
+        .network(&ModelOptions::default())
+        .unwrap()
+        .summary(spec.input)
+        .unwrap();
+    summary
+        .layers
+        .into_iter()
+        .map(|layer| (layer.name, layer.output_shape))
+        .collect()
 }
 
 #[test]
@@ -50,15 +58,23 @@ fn every_model_builds_learns_and_survives_saving() {
     for spec in REGISTRY {
         let name = spec.name;
         let (batch, classes) = (8, 5);
-        let options = ModelOptions { classes: Some(classes), ..ModelOptions::default() };
+        let options = ModelOptions {
+            classes: Some(classes),
+            ..ModelOptions::default()
+        };
         let network = spec.network(&options).unwrap();
         let build = |seed| {
             let params = ParamStore::new(DType::F32, &Device::Cpu);
-            (network.build(spec.input, &params, &Rng::new(seed)).unwrap(), params)
+            (
+                network.build(spec.input, &params, &Rng::new(seed)).unwrap(),
+                params,
+            )
         };
         let (model, params) = build(1);
         let shape = [&[batch], spec.input].concat();
-        let xs = Rng::new(2).uniform(&shape, 0.0, 1.0, DType::F32, &Device::Cpu).unwrap();
+        let xs = Rng::new(2)
+            .uniform(&shape, 0.0, 1.0, DType::F32, &Device::Cpu)
+            .unwrap();
         let ys = Tensor::from_iter((0..batch as u32).map(|i| i % classes as u32), &Device::Cpu).unwrap();
 
         let mut losses = Vec::new();
@@ -74,7 +90,8 @@ fn every_model_builds_learns_and_survives_saving() {
                     let largest = gradient.abs().unwrap().flatten_all().unwrap().max(0).unwrap();
                     assert!(largest.to_scalar::<f32>().unwrap() > 0.0, "{name}: {parameter}");
                 }
-                var.set(&(var.as_tensor() - (gradient * 0.5).unwrap()).unwrap()).unwrap();
+                var.set(&(var.as_tensor() - (gradient * 0.5).unwrap()).unwrap())
+                    .unwrap();
             }
             losses.push(loss.to_scalar::<f32>().unwrap());
         }
@@ -103,24 +120,57 @@ fn names_are_unique_and_unknown_ones_suggest_the_nearest() {
     assert_eq!(find("LeNet_5").unwrap().name, "lenet");
     let error = find("lenat").unwrap_err();
     assert_eq!(error.nearest, Some("lenet"));
-    assert!(error.to_string().starts_with("there is no model `lenat`, did you mean `lenet`?; the models are: "));
+    assert!(
+        error
+            .to_string()
+            .starts_with("there is no model `lenat`, did you mean `lenet`?; the models are: ")
+    );
     assert_eq!(find("transformer").unwrap_err().nearest, None);
 }
 
 #[test]
 fn options_that_do_not_apply_or_mean_nothing_are_refused() {
     let refused = |name, options| find(name).unwrap().network(&options).unwrap_err();
-    let dropout = |p| ModelOptions { dropout: Some(p), ..ModelOptions::default() };
-    let no = ModelError::NoSuchOption { model: "lenet", option: "dropout" };
+    let dropout = |p| ModelOptions {
+        dropout: Some(p),
+        ..ModelOptions::default()
+    };
+    let no = ModelError::NoSuchOption {
+        model: "lenet",
+        option: "dropout",
+    };
     assert_eq!(refused("lenet", dropout(0.5)), no);
-    assert!(refused("mlp", dropout(1.0)).to_string().contains("dropout has to be in [0, 1), got 1"));
-    let width = |x| ModelOptions { width: Some(x), ..ModelOptions::default() };
+    assert!(
+        refused("mlp", dropout(1.0))
+            .to_string()
+            .contains("dropout has to be in [0, 1), got 1")
+    );
+    let width = |x| ModelOptions {
+        width: Some(x),
+        ..ModelOptions::default()
+    };
     assert!(refused("mlp", width(f64::NAN)).to_string().contains("width"));
-    assert!(refused("softmax", width(2.0)).to_string().contains("softmax has no width"));
-    let wide = find("mlp").unwrap().network(&width(0.5)).unwrap().summary(&[784]).unwrap();
+    assert!(
+        refused("softmax", width(2.0))
+            .to_string()
+            .contains("softmax has no width")
+    );
+    let wide = find("mlp")
+        .unwrap()
+        .network(&width(0.5))
+        .unwrap()
+        .summary(&[784])
+        .unwrap();
     assert_eq!(wide.parameters, 784 * 128 + 128 + 1290);
     let small = find("lenet").unwrap().network(&ModelOptions::default()).unwrap();
-    let message = small.build(&[1, 8, 8], &ParamStore::new(DType::F32, &Device::Cpu), &Rng::new(0));
+    let message = small.build(
+        &[1, 8, 8],
+        &ParamStore::new(DType::F32, &Device::Cpu),
+        &Rng::new(0),
+    );
     let message = message.map(|_| ()).unwrap_err().to_string();
-    assert_eq!(message, "`conv2`: expects height of at least 5, got 4 after `pool1`");
+    assert_eq!(
+        message,
+        "`conv2`: expects height of at least 5, got 4 after `pool1`"
+    );
 }

@@ -144,10 +144,18 @@ impl Error {
     }
 
     pub(crate) fn in_layer(self, layer: &str) -> Self {
-        Self::Layer { layer: layer.to_owned(), error: Box::new(self), after: None }
+        Self::Layer {
+            layer: layer.to_owned(),
+            error: Box::new(self),
+            after: None,
+        }
     }
 
     pub(crate) fn in_layer_after(self, layer: &str, before: &str) -> Self {
-        Self::Layer { layer: layer.to_owned(), error: Box::new(self), after: Some(before.to_owned()) }
+        Self::Layer {
+            layer: layer.to_owned(),
+            error: Box::new(self),
+            after: Some(before.to_owned()),
+        }
     }
 }

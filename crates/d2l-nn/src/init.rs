@@ -20,12 +20,15 @@ impl Fan {
     pub fn of_weight(shape: &[usize]) -> Self {
         let receptive: usize = shape.iter().skip(2).product();
         let dimension = |i: usize| shape.get(i).copied().unwrap_or(1);
-        Self { fan_in: dimension(1) * receptive, fan_out: dimension(0) * receptive }
+        Self {
+            fan_in: dimension(1) * receptive,
+            fan_out: dimension(0) * receptive,
+        }
     }
 }
 
 /// How a parameter is filled when it is created.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug)]
 pub enum Init {
     /// Every element the same.
     Constant(f64),
@@ -101,7 +104,9 @@ mod tests {
 
     fn draw(init: Init, shape: &[usize]) -> Vec<f32> {
         let mut rng = Rng::new(1);
-        let tensor = init.tensor(shape, Fan::of_weight(shape), &mut rng, DType::F32, &Device::Cpu).unwrap();
+        let tensor = init
+            .tensor(shape, Fan::of_weight(shape), &mut rng, DType::F32, &Device::Cpu)
+            .unwrap();
         assert_eq!(tensor.dims(), shape);
         tensor.flatten_all().unwrap().to_vec1().unwrap()
     }
@@ -115,8 +120,20 @@ mod tests {
 
     #[test]
     fn fans_follow_pytorch() {
-        assert_eq!(Fan::of_weight(&[10, 784]), Fan { fan_in: 784, fan_out: 10 });
-        assert_eq!(Fan::of_weight(&[16, 6, 5, 3]), Fan { fan_in: 90, fan_out: 240 });
+        assert_eq!(
+            Fan::of_weight(&[10, 784]),
+            Fan {
+                fan_in: 784,
+                fan_out: 10
+            }
+        );
+        assert_eq!(
+            Fan::of_weight(&[16, 6, 5, 3]),
+            Fan {
+                fan_in: 90,
+                fan_out: 240
+            }
+        );
     }
 
     #[test]
@@ -126,17 +143,35 @@ mod tests {
         for (init, std, bound) in [
             (Init::normal(0.01), 0.01, f64::INFINITY),
             (Init::Uniform { low: -2.0, high: 2.0 }, uniform_std(2.0), 2.0),
-            (Init::XavierUniform, uniform_std((6f64 / 2100.0).sqrt()), (6f64 / 2100.0).sqrt()),
+            (
+                Init::XavierUniform,
+                uniform_std((6f64 / 2100.0).sqrt()),
+                (6f64 / 2100.0).sqrt(),
+            ),
             (Init::XavierNormal, (2f64 / 2100.0).sqrt(), f64::INFINITY),
-            (Init::HeUniform, uniform_std((6f64 / 500.0).sqrt()), (6f64 / 500.0).sqrt()),
+            (
+                Init::HeUniform,
+                uniform_std((6f64 / 500.0).sqrt()),
+                (6f64 / 500.0).sqrt(),
+            ),
             (Init::HeNormal, (2f64 / 500.0).sqrt(), f64::INFINITY),
-            (Init::TorchDefault, uniform_std(1.0 / 500f64.sqrt()), 1.0 / 500f64.sqrt()),
+            (
+                Init::TorchDefault,
+                uniform_std(1.0 / 500f64.sqrt()),
+                1.0 / 500f64.sqrt(),
+            ),
         ] {
             let values = draw(init, &shape);
             let (mean, measured) = mean_std(&values);
-            assert!((measured / std - 1.0).abs() < 0.03, "{init:?}: {measured} for {std}");
+            assert!(
+                (measured / std - 1.0).abs() < 0.03,
+                "{init:?}: {measured} for {std}"
+            );
             assert!(mean.abs() < 0.03 * std, "{init:?}: mean {mean}");
-            assert!(values.iter().all(|v| f64::from(v.abs()) <= bound * 1.000001), "{init:?}");
+            assert!(
+                values.iter().all(|v| f64::from(v.abs()) <= bound * 1.000001),
+                "{init:?}"
+            );
         }
         assert_eq!(draw(Init::Constant(1.5), &[2, 2]), [1.5; 4]);
     }
@@ -150,12 +185,22 @@ mod tests {
             values
         };
         let values = draw(Init::Custom(rule), &[8, 8]);
-        assert!(values.iter().all(|v| *v == 0.0 || (5.0..=10.0).contains(&v.abs())));
+        assert!(
+            values
+                .iter()
+                .all(|v| *v == 0.0 || (5.0..=10.0).contains(&v.abs()))
+        );
         assert!(values.contains(&0.0) && values.iter().any(|v| *v != 0.0));
         let short = Init::Custom(|_, _, _| vec![0.0]);
         assert!(
             short
-                .tensor(&[2], Fan::of_weight(&[2]), &mut Rng::new(0), DType::F32, &Device::Cpu)
+                .tensor(
+                    &[2],
+                    Fan::of_weight(&[2]),
+                    &mut Rng::new(0),
+                    DType::F32,
+                    &Device::Cpu
+                )
                 .is_err()
         );
     }

@@ -48,7 +48,11 @@ pub struct ParamStore {
 impl ParamStore {
     /// An empty store whose tensors will be of `dtype` on `device`.
     pub fn new(dtype: DType, device: &Device) -> Self {
-        Self { entries: Arc::default(), dtype, device: device.clone() }
+        Self {
+            entries: Arc::default(),
+            dtype,
+            device: device.clone(),
+        }
     }
 
     /// The element type of the stored tensors.
@@ -80,7 +84,10 @@ impl ParamStore {
                 return Err(mismatch(name, shape, entry.var.dims()));
             }
             if entry.kind != kind {
-                return Err(Error::msg(format!("`{name}` is a {:?} in the store, not a {kind:?}", entry.kind)));
+                return Err(Error::msg(format!(
+                    "`{name}` is a {:?} in the store, not a {kind:?}",
+                    entry.kind
+                )));
             }
             return Ok(entry.var);
         }
@@ -93,8 +100,18 @@ impl ParamStore {
     /// Adds a variable, or replaces the one of that name.
     pub fn insert(&self, name: &str, var: Var, kind: ParamKind) {
         let mut entries = self.lock();
-        let entry = Entry { name: name.to_owned(), var, kind, frozen: false };
-        match entries.index.get(name).copied().and_then(|i| entries.list.get_mut(i)) {
+        let entry = Entry {
+            name: name.to_owned(),
+            var,
+            kind,
+            frozen: false,
+        };
+        match entries
+            .index
+            .get(name)
+            .copied()
+            .and_then(|i| entries.list.get_mut(i))
+        {
             Some(slot) => *slot = entry,
             None => {
                 let position = entries.list.len();
@@ -139,7 +156,9 @@ impl ParamStore {
     /// # Errors
     /// When there is no such name, or the shape differs.
     pub fn set(&self, name: &str, values: &Tensor) -> Result<()> {
-        let var = self.get(name).ok_or_else(|| Error::msg(format!("there is no parameter `{name}`")))?;
+        let var = self
+            .get(name)
+            .ok_or_else(|| Error::msg(format!("there is no parameter `{name}`")))?;
         if var.dims() != values.dims() {
             return Err(mismatch(name, var.dims(), values.dims()));
         }
@@ -150,7 +169,10 @@ impl ParamStore {
     /// Frozen parameters stay in [`Self::parameters`] and leave [`Self::trainable`].
     pub fn freeze(&self, frozen: bool, which: impl Fn(&str) -> bool) -> usize {
         let mut entries = self.lock();
-        let chosen = entries.list.iter_mut().filter(|e| e.kind == ParamKind::Parameter && which(&e.name));
+        let chosen = entries
+            .list
+            .iter_mut()
+            .filter(|e| e.kind == ParamKind::Parameter && which(&e.name));
         chosen.map(|entry| entry.frozen = frozen).count()
     }
 
@@ -167,21 +189,37 @@ impl ParamStore {
             .iter()
             .filter_map(|(name, var)| match tensors.get(name) {
                 None => Some(format!("`{name}` {:?} is missing", var.dims())),
-                Some(t) if t.dims() != var.dims() => {
-                    Some(format!("`{name}` is {:?}, the network has {:?}", t.dims(), var.dims()))
-                }
+                Some(t) if t.dims() != var.dims() => Some(format!(
+                    "`{name}` is {:?}, the network has {:?}",
+                    t.dims(),
+                    var.dims()
+                )),
                 Some(_) => None,
             })
             .collect();
-        let mut unknown: Vec<&str> =
-            tensors.keys().map(String::as_str).filter(|name| !known.contains(name)).collect();
+        let mut unknown: Vec<&str> = tensors
+            .keys()
+            .map(String::as_str)
+            .filter(|name| !known.contains(name))
+            .collect();
         unknown.sort_unstable();
-        differences.extend(unknown.iter().map(|name| format!("`{name}` is not in the network")));
+        differences.extend(
+            unknown
+                .iter()
+                .map(|name| format!("`{name}` is not in the network")),
+        );
         if !differences.is_empty() {
             let more = differences.len().saturating_sub(SHOWN);
             differences.truncate(SHOWN);
-            let tail = if more > 0 { format!("; and {more} more") } else { String::new() };
-            return Err(Error::msg(format!("the tensors do not fit: {}{tail}", differences.join("; "))));
+            let tail = if more > 0 {
+                format!("; and {more} more")
+            } else {
+                String::new()
+            };
+            return Err(Error::msg(format!(
+                "the tensors do not fit: {}{tail}",
+                differences.join("; ")
+            )));
         }
         for (name, _) in &mine {
             if let Some(values) = tensors.get(name) {
@@ -197,8 +235,11 @@ impl ParamStore {
     /// # Errors
     /// When it cannot be written.
     pub fn save(&self, path: &Path) -> Result<()> {
-        let tensors: HashMap<String, Tensor> =
-            self.all().into_iter().map(|(name, var)| (name, var.as_tensor().clone())).collect();
+        let tensors: HashMap<String, Tensor> = self
+            .all()
+            .into_iter()
+            .map(|(name, var)| (name, var.as_tensor().clone()))
+            .collect();
         let beside = path.with_extension(format!("tmp-{}", std::process::id()));
         let written = candle_core::safetensors::save(&tensors, &beside)
             .map_err(Error::from)
@@ -237,24 +278,42 @@ impl ParamStore {
 
     fn select(&self, which: impl Fn(&Entry) -> bool) -> Vec<(String, Var)> {
         let entries = self.lock();
-        entries.list.iter().filter(|e| which(e)).map(|e| (e.name.clone(), e.var.clone())).collect()
+        entries
+            .list
+            .iter()
+            .filter(|e| which(e))
+            .map(|e| (e.name.clone(), e.var.clone()))
+            .collect()
     }
 
     fn entry(&self, name: &str) -> Option<Entry> {
         let entries = self.lock();
-        entries.index.get(name).and_then(|&i| entries.list.get(i)).cloned()
+        entries
+            .index
+            .get(name)
+            .and_then(|&i| entries.list.get(i))
+            .cloned()
     }
 
     fn lock(&self) -> MutexGuard<'_, Entries> {
         // Every change below the lock is complete before anything can panic, so a poisoned lock is still sound.
-        self.entries.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.entries
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
 
 impl std::fmt::Debug for ParamStore {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let entries = self.lock();
-        f.debug_map().entries(entries.list.iter().map(|e| (&e.name, (e.kind, e.var.dims().to_vec())))).finish()
+        f.debug_map()
+            .entries(
+                entries
+                    .list
+                    .iter()
+                    .map(|e| (&e.name, (e.kind, e.var.dims().to_vec()))),
+            )
+            .finish()
     }
 }
 
@@ -269,7 +328,10 @@ impl SimpleBackend for ParamStore {
     ) -> candle_core::Result<Tensor> {
         let tensor = self.get_unchecked(name, dtype, device)?;
         if tensor.shape() != &shape {
-            candle_core::bail!("`{name}` is {:?} in the store, {shape:?} was asked for", tensor.shape());
+            candle_core::bail!(
+                "`{name}` is {:?} in the store, {shape:?} was asked for",
+                tensor.shape()
+            );
         }
         Ok(tensor)
     }
@@ -303,7 +365,14 @@ mod tests {
             ("a.weight", ParamKind::Parameter),
         ] {
             store
-                .get_or_init(name, &[2, 3], Fan::of_weight(&[2, 3]), Init::normal(1.0), kind, &rng)
+                .get_or_init(
+                    name,
+                    &[2, 3],
+                    Fan::of_weight(&[2, 3]),
+                    Init::normal(1.0),
+                    kind,
+                    &rng,
+                )
                 .unwrap();
         }
         store
@@ -333,9 +402,19 @@ mod tests {
             store.get_or_init("a.weight", shape, fan, Init::Constant(0.0), kind, &Rng::new(5))
         };
         let tied = again(&[2, 3], ParamKind::Parameter).unwrap();
-        store.set("a.weight", &Tensor::ones((2, 3), DType::F32, &Device::Cpu).unwrap()).unwrap();
+        store
+            .set(
+                "a.weight",
+                &Tensor::ones((2, 3), DType::F32, &Device::Cpu).unwrap(),
+            )
+            .unwrap();
         assert_eq!(tied.to_vec2::<f32>().unwrap(), [[1.0; 3]; 2]);
-        assert!(again(&[3, 2], ParamKind::Parameter).unwrap_err().to_string().contains("[3, 2]"));
+        assert!(
+            again(&[3, 2], ParamKind::Parameter)
+                .unwrap_err()
+                .to_string()
+                .contains("[3, 2]")
+        );
         assert!(again(&[2, 3], ParamKind::Buffer).is_err());
     }
 
@@ -353,9 +432,18 @@ mod tests {
         for ((_, a), (_, b)) in one.all().iter().zip(two.all()) {
             assert_eq!(a.to_vec2::<f32>().unwrap(), b.to_vec2::<f32>().unwrap());
         }
-        assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 1, "no file is left beside");
+        assert_eq!(
+            std::fs::read_dir(&folder).unwrap().count(),
+            1,
+            "no file is left beside"
+        );
         std::fs::remove_dir_all(&folder).unwrap();
-        assert!(one.save(&path).unwrap_err().to_string().contains("weights.safetensors"));
+        assert!(
+            one.save(&path)
+                .unwrap_err()
+                .to_string()
+                .contains("weights.safetensors")
+        );
     }
 
     #[test]
@@ -369,9 +457,11 @@ mod tests {
             ("c".to_owned(), zeros(&[1])),
         ]);
         let message = store.load_tensors(&tensors).unwrap_err().to_string();
-        for part in
-            ["`b.running_mean` [2, 3] is missing", "`a.weight` is [3, 2]", "`c` is not in the network"]
-        {
+        for part in [
+            "`b.running_mean` [2, 3] is missing",
+            "`a.weight` is [3, 2]",
+            "`c` is not in the network",
+        ] {
             assert!(message.contains(part), "{message}");
         }
         assert_eq!(store.get("b.weight").unwrap().to_vec2::<f32>().unwrap(), before);
@@ -382,7 +472,13 @@ mod tests {
         let store = store();
         let map = store.to_var_map();
         let ones = Tensor::ones((2, 3), DType::F32, &Device::Cpu).unwrap();
-        map.data().lock().unwrap().get("a.weight").unwrap().set(&ones).unwrap();
+        map.data()
+            .lock()
+            .unwrap()
+            .get("a.weight")
+            .unwrap()
+            .set(&ones)
+            .unwrap();
         let seen = store.var_builder().pp("a").get((2, 3), "weight").unwrap();
         assert_eq!(seen.to_vec2::<f32>().unwrap(), [[1.0; 3]; 2]);
         assert!(store.var_builder().get((3, 2), "a.weight").is_err());

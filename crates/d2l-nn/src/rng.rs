@@ -26,7 +26,10 @@ pub struct Rng {
 impl Rng {
     /// A generator that starts at `seed`.
     pub fn new(seed: u64) -> Self {
-        Self { seed, philox: Philox::new(seed, 0) }
+        Self {
+            seed,
+            philox: Philox::new(seed, 0),
+        }
     }
 
     /// The seed that this generator (and all that were split off it) started from.
@@ -37,20 +40,23 @@ impl Rng {
     /// An independent generator for the thing called `name`: what it draws depends on the seed and the name alone,
     /// never on what was drawn before. So a layer's first weights do not change when another layer is added.
     pub fn split(&self, name: &str) -> Self {
-        Self { seed: self.seed, philox: Philox::new(self.seed, hash_name(name)) }
+        Self {
+            seed: self.seed,
+            philox: Philox::new(self.seed, hash_name(name)),
+        }
     }
 
     /// `n` draws from N(mean, std²).
     pub fn normal_vec(&mut self, n: usize, mean: f32, std: f32) -> Vec<f32> {
         let mut values = vec![0.0; n];
-        self.philox.fill_normal(&mut values, mean, std);
+        self.philox.fill_normal(mean, std, &mut values);
         values
     }
 
     /// `n` draws from U[low, high).
     pub fn uniform_vec(&mut self, n: usize, low: f32, high: f32) -> Vec<f32> {
         let mut values = vec![0.0; n];
-        self.philox.fill_uniform(&mut values, low, high);
+        self.philox.fill_uniform(low, high, &mut values);
         values
     }
 

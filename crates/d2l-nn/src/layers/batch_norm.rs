@@ -15,7 +15,9 @@ pub struct BatchNorm {
 fn channels(input: &[usize]) -> Result<usize> {
     match *input {
         [channels] | [channels, _, _] if channels > 0 => Ok(channels),
-        _ => Err(Error::msg(format!("expects [features] or [channels, height, width], got {input:?}"))),
+        _ => Err(Error::msg(format!(
+            "expects [features] or [channels, height, width], got {input:?}"
+        ))),
     }
 }
 
@@ -43,7 +45,14 @@ impl LayerSpec for BatchNorm {
     fn build(&self, input: &[usize], vars: Vec<Var>, _: u64) -> Result<Box<dyn Forward>> {
         let [weight, bias, running_mean, running_var] = take_vars(vars)?;
         let spatial = input.len() == 3;
-        Ok(Box::new(BuiltBatchNorm { weight, bias, running_mean, running_var, spatial, options: self.options.clone() }))
+        Ok(Box::new(BuiltBatchNorm {
+            weight,
+            bias,
+            running_mean,
+            running_var,
+            spatial,
+            options: self.options.clone(),
+        }))
     }
 }
 
@@ -59,7 +68,11 @@ struct BuiltBatchNorm {
 
 impl Forward for BuiltBatchNorm {
     fn forward(&self, xs: &Tensor, context: &Context) -> Result<Tensor> {
-        let batch_norm = if self.spatial { ops::nhwc::batch_norm } else { ops::batch_norm };
+        let batch_norm = if self.spatial {
+            ops::nhwc::batch_norm
+        } else {
+            ops::batch_norm
+        };
         batch_norm(
             xs,
             self.weight.as_tensor(),
@@ -72,6 +85,10 @@ impl Forward for BuiltBatchNorm {
     }
 
     fn memory_format(&self) -> MemoryFormat {
-        if self.spatial { MemoryFormat::ChannelsLast } else { MemoryFormat::Any }
+        if self.spatial {
+            MemoryFormat::ChannelsLast
+        } else {
+            MemoryFormat::Any
+        }
     }
 }

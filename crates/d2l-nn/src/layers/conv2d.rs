@@ -45,12 +45,18 @@ impl Conv2d {
 
     /// The same with another stride on both axes.
     pub fn stride(self, stride: usize) -> Self {
-        Self { stride: [stride; 2], ..self }
+        Self {
+            stride: [stride; 2],
+            ..self
+        }
     }
 
     /// The same with another padding on all sides.
     pub fn padding(self, padding: usize) -> Self {
-        Self { padding: [padding; 2], ..self }
+        Self {
+            padding: [padding; 2],
+            ..self
+        }
     }
 
     fn weight_shape(&self, in_channels: usize) -> Result<Vec<usize>> {
@@ -61,7 +67,12 @@ impl Conv2d {
                 self.out_channels
             )));
         }
-        Ok(vec![self.out_channels, in_channels / groups, self.kernel[0], self.kernel[1]])
+        Ok(vec![
+            self.out_channels,
+            in_channels / groups,
+            self.kernel[0],
+            self.kernel[1],
+        ])
     }
 
     fn output_size(&self, axis: usize, size: usize) -> Result<usize> {
@@ -71,11 +82,14 @@ impl Conv2d {
             return Err(Error::msg("kernel, stride and dilation have to be at least 1"));
         }
         let window = dilation * (kernel - 1) + 1;
-        (size + 2 * padding).checked_sub(window).map(|room| room / stride + 1).ok_or_else(|| {
-            let least = window.saturating_sub(2 * padding).max(1);
-            let axis = ["height", "width"][axis];
-            Error::msg(format!("expects {axis} of at least {least}, got {size}"))
-        })
+        (size + 2 * padding)
+            .checked_sub(window)
+            .map(|room| room / stride + 1)
+            .ok_or_else(|| {
+                let least = window.saturating_sub(2 * padding).max(1);
+                let axis = ["height", "width"][axis];
+                Error::msg(format!("expects {axis} of at least {least}, got {size}"))
+            })
     }
 }
 
@@ -87,7 +101,11 @@ impl LayerSpec for Conv2d {
     fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>> {
         let (channels, height, width) = channels_height_width(input)?;
         self.weight_shape(channels)?;
-        Ok(vec![self.out_channels, self.output_size(0, height)?, self.output_size(1, width)?])
+        Ok(vec![
+            self.out_channels,
+            self.output_size(0, height)?,
+            self.output_size(1, width)?,
+        ])
     }
 
     fn params(&self, input: &[usize]) -> Result<Vec<ParamSpec>> {
@@ -96,7 +114,12 @@ impl LayerSpec for Conv2d {
         let fan = Fan::of_weight(&shape);
         let mut params = vec![ParamSpec::parameter("weight", shape, fan, self.weight_init)];
         if self.bias {
-            params.push(ParamSpec::parameter("bias", vec![self.out_channels], fan, self.bias_init));
+            params.push(ParamSpec::parameter(
+                "bias",
+                vec![self.out_channels],
+                fan,
+                self.bias_init,
+            ));
         }
         Ok(params)
     }
@@ -126,10 +149,18 @@ impl Conv2d {
         };
         Ok(if self.bias {
             let [weight, bias] = take_vars(vars)?;
-            Box::new(BuiltConv2d { weight, bias: Some(bias), options })
+            Box::new(BuiltConv2d {
+                weight,
+                bias: Some(bias),
+                options,
+            })
         } else {
             let [weight] = take_vars(vars)?;
-            Box::new(BuiltConv2d { weight, bias: None, options })
+            Box::new(BuiltConv2d {
+                weight,
+                bias: None,
+                options,
+            })
         })
     }
 }

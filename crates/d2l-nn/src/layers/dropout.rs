@@ -19,7 +19,10 @@ impl LayerSpec for Dropout {
 
     fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>> {
         if !(0.0..=1.0).contains(&self.p) {
-            return Err(Error::msg(format!("the probability has to be in [0, 1], got {}", self.p)));
+            return Err(Error::msg(format!(
+                "the probability has to be in [0, 1], got {}",
+                self.p
+            )));
         }
         Ok(input.to_vec())
     }

@@ -20,14 +20,21 @@ pub struct Linear {
 impl Linear {
     /// With a bias, and PyTorch's initialisers.
     pub fn new(out_features: usize) -> Self {
-        Self { out_features, bias: true, weight_init: Init::TorchDefault, bias_init: Init::TorchDefault }
+        Self {
+            out_features,
+            bias: true,
+            weight_init: Init::TorchDefault,
+            bias_init: Init::TorchDefault,
+        }
     }
 }
 
 fn in_features(input: &[usize]) -> Result<usize> {
     match *input {
         [.., features] if features > 0 => Ok(features),
-        _ => Err(Error::msg(format!("expects [features] with at least one feature, got {input:?}"))),
+        _ => Err(Error::msg(format!(
+            "expects [features] with at least one feature, got {input:?}"
+        ))),
     }
 }
 
@@ -50,7 +57,12 @@ impl LayerSpec for Linear {
         let fan = Fan::of_weight(&shape);
         let mut params = vec![ParamSpec::parameter("weight", shape, fan, self.weight_init)];
         if self.bias {
-            params.push(ParamSpec::parameter("bias", vec![self.out_features], fan, self.bias_init));
+            params.push(ParamSpec::parameter(
+                "bias",
+                vec![self.out_features],
+                fan,
+                self.bias_init,
+            ));
         }
         Ok(params)
     }
@@ -63,7 +75,10 @@ impl LayerSpec for Linear {
     fn build(&self, _: &[usize], vars: Vec<Var>, _: u64) -> Result<Box<dyn Forward>> {
         Ok(if self.bias {
             let [weight, bias] = take_vars(vars)?;
-            Box::new(BuiltLinear { weight, bias: Some(bias) })
+            Box::new(BuiltLinear {
+                weight,
+                bias: Some(bias),
+            })
         } else {
             let [weight] = take_vars(vars)?;
             Box::new(BuiltLinear { weight, bias: None })
@@ -80,7 +95,11 @@ struct BuiltLinear {
 
 impl Forward for BuiltLinear {
     fn forward(&self, xs: &Tensor, _: &Context) -> Result<Tensor> {
-        ops::linear(xs, self.weight.as_tensor(), self.bias.as_ref().map(Var::as_tensor))
+        ops::linear(
+            xs,
+            self.weight.as_tensor(),
+            self.bias.as_ref().map(Var::as_tensor),
+        )
     }
 
     fn memory_format(&self) -> MemoryFormat {

@@ -6,6 +6,7 @@ mod batch_norm;
 mod conv2d;
 mod dropout;
 mod linear;
+mod local_response_norm;
 mod pool2d;
 mod reshape;
 
@@ -14,15 +15,16 @@ pub use batch_norm::BatchNorm;
 pub use conv2d::Conv2d;
 pub use dropout::Dropout;
 pub use linear::Linear;
+pub use local_response_norm::LocalResponseNorm;
 pub use pool2d::{AdaptivePool2d, Pool2d, PoolKind};
 pub use reshape::Flatten;
 
-use crate::{Fan, Init, ParamKind, Result};
+use crate::{Fan, Init, Network, ParamKind, Result};
 use candle_core::{Tensor, Var};
 use std::{fmt::Debug, sync::Arc};
 
 /// One parameter or buffer of a layer, before it exists.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct ParamSpec {
     /// Its name within the layer, such as `weight`.
     pub name: &'static str,
@@ -39,13 +41,25 @@ pub struct ParamSpec {
 impl ParamSpec {
     /// A learned parameter.
     pub fn parameter(name: &'static str, shape: Vec<usize>, fan: Fan, init: Init) -> Self {
-        Self { name, shape, fan, init, kind: ParamKind::Parameter }
+        Self {
+            name,
+            shape,
+            fan,
+            init,
+            kind: ParamKind::Parameter,
+        }
     }
 
     /// A buffer filled with one value.
     pub fn buffer(name: &'static str, shape: Vec<usize>, value: f64) -> Self {
         let fan = Fan::of_weight(&shape);
-        Self { name, shape, fan, init: Init::Constant(value), kind: ParamKind::Buffer }
+        Self {
+            name,
+            shape,
+            fan,
+            init: Init::Constant(value),
+            kind: ParamKind::Buffer,
+        }
     }
 
     /// The number of elements.
@@ -148,14 +162,31 @@ pub enum Layer {
     Activation(Activation),
     /// Joins all dimensions but the batch.
     Flatten(Flatten),
+    /// Local response normalisation.
+    LocalResponseNorm(LocalResponseNorm),
+    /// Layers one after another under a common name.
+    Sequence(Network),
+    /// Two paths whose outputs are added.
+    Residual(Residual),
+    /// Paths side by side whose outputs are joined along the channels; a path without layers passes its input on.
+    Branches(Vec<Network>),
     /// A layer of the user's.
     Custom(Arc<dyn LayerSpec>),
 }
 
+/// `main(x) + shortcut(x)` (He et al. 2015, the book's section 7.6).
+#[derive(Clone, Debug)]
+pub struct Residual {
+    /// The path with the block's layers.
+    pub main: Network,
+    /// The other path: no layers, or what brings the input to the main path's output shape.
+    pub shortcut: Network,
+}
+
 impl Layer {
-    /// The description behind any kind.
-    pub fn spec(&self) -> &dyn LayerSpec {
-        match self {
+    /// The description of a layer that is not made of others; `None` for one that is.
+    pub fn spec(&self) -> Option<&dyn LayerSpec> {
+        Some(match self {
             Self::Conv2d(layer) => layer,
             Self::Linear(layer) => layer,
             Self::Pool2d(layer) => layer,
@@ -164,7 +195,39 @@ impl Layer {
             Self::Dropout(layer) => layer,
             Self::Activation(layer) => layer,
             Self::Flatten(layer) => layer,
+            Self::LocalResponseNorm(layer) => layer,
             Self::Custom(layer) => layer.as_ref(),
+            Self::Sequence(_) | Self::Residual(_) | Self::Branches(_) => return None,
+        })
+    }
+
+    /// The networks inside a layer that is made of others.
+    pub fn children(&self) -> Vec<&Network> {
+        match self {
+            Self::Sequence(network) => vec![network],
+            Self::Residual(Residual { main, shortcut }) => vec![main, shortcut],
+            Self::Branches(branches) => branches.iter().collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// As [`Self::children`], to change them.
+    pub fn children_mut(&mut self) -> Vec<&mut Network> {
+        match self {
+            Self::Sequence(network) => vec![network],
+            Self::Residual(Residual { main, shortcut }) => vec![main, shortcut],
+            Self::Branches(branches) => branches.iter_mut().collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// The kind, as a summary shows it.
+    pub fn kind(&self) -> &str {
+        match self {
+            Self::Sequence(_) => "Sequence",
+            Self::Residual(_) => "Residual",
+            Self::Branches(_) => "Branches",
+            layer => layer.spec().map_or("", LayerSpec::kind),
         }
     }
 }
@@ -178,18 +241,38 @@ macro_rules! layer_from {
         }
     )* };
 }
-layer_from!(Conv2d, Linear, Pool2d, AdaptivePool2d, BatchNorm, Dropout, Activation, Flatten);
+layer_from!(
+    Conv2d,
+    Linear,
+    Pool2d,
+    AdaptivePool2d,
+    BatchNorm,
+    Dropout,
+    Activation,
+    Flatten,
+    LocalResponseNorm,
+    Residual
+);
+
+impl From<Network> for Layer {
+    fn from(network: Network) -> Self {
+        Self::Sequence(network)
+    }
+}
 
 /// `[channels, height, width]` of an input, or an error that says what came instead.
 pub(crate) fn channels_height_width(input: &[usize]) -> Result<(usize, usize, usize)> {
     match *input {
         [channels, height, width] => Ok((channels, height, width)),
-        _ => Err(crate::Error::msg(format!("expects [channels, height, width], got {input:?}"))),
+        _ => Err(crate::Error::msg(format!(
+            "expects [channels, height, width], got {input:?}"
+        ))),
     }
 }
 
 /// The variables of a layer as a fixed-size array.
 pub(crate) fn take_vars<const N: usize>(vars: Vec<Var>) -> Result<[Var; N]> {
     let got = vars.len();
-    vars.try_into().map_err(|_| crate::Error::msg(format!("needs {N} variables, got {got}")))
+    vars.try_into()
+        .map_err(|_| crate::Error::msg(format!("needs {N} variables, got {got}")))
 }

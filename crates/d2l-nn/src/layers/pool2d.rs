@@ -40,30 +40,45 @@ impl Pool2d {
     }
 
     fn square(kind: PoolKind, kernel: usize, stride: usize) -> Self {
-        let options =
-            Pool2dOptions { kernel: [kernel; 2], stride: [stride; 2], ..Pool2dOptions::default() };
+        let options = Pool2dOptions {
+            kernel: [kernel; 2],
+            stride: [stride; 2],
+            ..Pool2dOptions::default()
+        };
         Self { kind, options }
     }
 
     fn output_size(&self, axis: usize, size: usize) -> Result<usize> {
-        let (kernel, stride, padding) =
-            (self.options.kernel[axis], self.options.stride[axis], self.options.padding[axis]);
+        let (kernel, stride, padding) = (
+            self.options.kernel[axis],
+            self.options.stride[axis],
+            self.options.padding[axis],
+        );
         if kernel == 0 || stride == 0 {
             return Err(Error::msg("window and stride have to be at least 1"));
         }
         if 2 * padding > kernel {
-            return Err(Error::msg(format!("padding {padding} is more than half the window of {kernel}")));
+            return Err(Error::msg(format!(
+                "padding {padding} is more than half the window of {kernel}"
+            )));
         }
         let Some(room) = (size + 2 * padding).checked_sub(kernel) else {
             let axis = ["height", "width"][axis];
-            return Err(Error::msg(format!("expects {axis} of at least {}, got {size}", kernel - 2 * padding)));
+            return Err(Error::msg(format!(
+                "expects {axis} of at least {}, got {size}",
+                kernel - 2 * padding
+            )));
         };
         if !self.options.ceil_mode {
             return Ok(room / stride + 1);
         }
         // The last window has to start inside the input or its left padding (as PyTorch's).
         let windows = room.div_ceil(stride) + 1;
-        Ok(if (windows - 1) * stride >= size + padding { windows - 1 } else { windows })
+        Ok(if (windows - 1) * stride >= size + padding {
+            windows - 1
+        } else {
+            windows
+        })
     }
 }
 
@@ -77,7 +92,11 @@ impl LayerSpec for Pool2d {
 
     fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>> {
         let (channels, height, width) = channels_height_width(input)?;
-        Ok(vec![channels, self.output_size(0, height)?, self.output_size(1, width)?])
+        Ok(vec![
+            channels,
+            self.output_size(0, height)?,
+            self.output_size(1, width)?,
+        ])
     }
 
     fn build(&self, _: &[usize], _: Vec<Var>, _: u64) -> Result<Box<dyn Forward>> {
@@ -118,7 +137,10 @@ impl LayerSpec for AdaptivePool2d {
     fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>> {
         let (channels, height, width) = channels_height_width(input)?;
         if height == 0 || width == 0 || self.output.contains(&0) {
-            return Err(Error::msg(format!("cannot pool {height}×{width} to {:?}", self.output)));
+            return Err(Error::msg(format!(
+                "cannot pool {height}×{width} to {:?}",
+                self.output
+            )));
         }
         Ok(vec![channels, self.output[0], self.output[1]])
     }

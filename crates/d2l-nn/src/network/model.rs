@@ -1,11 +1,13 @@
 //! A network with its parameters.
 
+use super::place::Placed;
 use crate::{
-    Error, Result,
-    layers::{Context, Forward, MemoryFormat},
+    Error, ParamStore, Result, Rng,
+    layers::{Activation, Context, Forward, Layer, LayerSpec, MemoryFormat, ParamSpec},
     ops,
+    rng::hash_name,
 };
-use candle_core::Tensor;
+use candle_core::{Tensor, Var};
 use candle_nn::ModuleT;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -15,17 +17,36 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// a checkpoint holds it.
 pub struct Model {
     input: Vec<usize>,
-    layers: Vec<(String, Box<dyn Forward>)>,
+    layers: Vec<Built>,
     step: AtomicU64,
 }
 
-impl Model {
-    pub(super) fn new(input: &[usize]) -> Self {
-        Self { input: input.to_vec(), layers: Vec::new(), step: AtomicU64::new(0) }
-    }
+/// A layer of a model.
+struct Built {
+    path: String,
+    kind: BuiltKind,
+}
 
-    pub(super) fn push(&mut self, name: &str, layer: Box<dyn Forward>) {
-        self.layers.push((name.to_owned(), layer));
+enum BuiltKind {
+    Leaf(Box<dyn Forward>),
+    Sequence(Vec<Built>),
+    Residual(Vec<Built>, Vec<Built>),
+    Branches(Vec<Vec<Built>>),
+}
+
+impl Model {
+    pub(super) fn build(
+        placed: &[Placed<'_>],
+        input: &[usize],
+        params: &ParamStore,
+        rng: &Rng,
+    ) -> Result<Self> {
+        let layers = build_all(placed, params, rng)?;
+        Ok(Self {
+            input: input.to_vec(),
+            layers,
+            step: AtomicU64::new(0),
+        })
     }
 
     /// The shape of one example that the model was built for.
@@ -43,8 +64,8 @@ impl Model {
         self.step.store(step, Ordering::Relaxed);
     }
 
-    /// A forward pass that shows each layer's output to `visit`, channels first. A ReLU that follows a convolution
-    /// is computed with it, so the pair is shown once, under the ReLU's name.
+    /// A forward pass that shows each layer's output to `visit`, channels first, the layers inside another before it.
+    /// A ReLU that follows a convolution is computed with it, so the pair is shown once, under the ReLU's name.
     ///
     /// # Errors
     /// When the batch does not have the shape that the model was built for.
@@ -54,54 +75,199 @@ impl Model {
         train: bool,
         visit: &mut dyn FnMut(&str, &Tensor) -> Result<()>,
     ) -> Result<Tensor> {
-        self.run(xs, train, |name, ys, format| visit(name, &channels_first(ys, format)?))
+        self.run(xs, train, &mut |path, flow| {
+            visit(path, &flow.clone().into_channels_first()?)
+        })
     }
 
-    fn run(
-        &self,
-        xs: &Tensor,
-        train: bool,
-        mut after: impl FnMut(&str, &Tensor, MemoryFormat) -> Result<()>,
-    ) -> Result<Tensor> {
+    fn run(&self, xs: &Tensor, train: bool, visit: &mut Visit<'_>) -> Result<Tensor> {
         if xs.dims().get(1..) != Some(self.input.as_slice()) {
             let (input, got) = (&self.input, xs.dims());
-            return Err(Error::msg(format!("the model was built for batches of {input:?}, got {got:?}")));
+            return Err(Error::msg(format!(
+                "the model was built for batches of {input:?}, got {got:?}"
+            )));
         }
-        let step = if train { self.step.fetch_add(1, Ordering::Relaxed) } else { self.step() };
-        let context = Context { train, step };
-        let (mut xs, mut format) = (xs.clone(), MemoryFormat::ChannelsFirst);
-        for (name, layer) in &self.layers {
-            match layer.memory_format() {
-                MemoryFormat::ChannelsFirst if format == MemoryFormat::ChannelsLast => {
-                    xs = channels_first(&xs, format)?;
-                    format = MemoryFormat::ChannelsFirst;
-                }
-                MemoryFormat::ChannelsLast if format == MemoryFormat::ChannelsFirst => {
-                    xs = ops::to_nhwc(&xs).map_err(|e| e.in_layer(name))?;
-                    format = MemoryFormat::ChannelsLast;
-                }
-                _ => {}
-            }
-            xs = layer.forward(&xs, &context).map_err(|e| e.in_layer(name))?;
-            after(name, &xs, format)?;
-        }
-        channels_first(&xs, format)
+        let step = if train {
+            self.step.fetch_add(1, Ordering::Relaxed)
+        } else {
+            self.step()
+        };
+        let flow = Flow {
+            xs: xs.clone(),
+            channels_last: false,
+        };
+        forward_all(&self.layers, flow, &Context { train, step }, visit)?.into_channels_first()
     }
 }
 
-fn channels_first(xs: &Tensor, format: MemoryFormat) -> Result<Tensor> {
-    if format == MemoryFormat::ChannelsLast && xs.rank() == 4 { ops::to_nchw(xs) } else { Ok(xs.clone()) }
+fn build_all(placed: &[Placed<'_>], params: &ParamStore, rng: &Rng) -> Result<Vec<Built>> {
+    let mut built = Vec::with_capacity(placed.len());
+    let mut rest = placed.iter().peekable();
+    while let Some(at) = rest.next() {
+        let relu = rest.next_if(|next| {
+            let is_relu = matches!(next.node.layer, Layer::Activation(Activation::Relu));
+            is_relu && matches!(at.node.layer, Layer::Conv2d(_))
+        });
+        let kind = build_one(at, relu.is_some(), params, rng).map_err(|e| match e {
+            inner @ Error::Layer { .. } => inner,
+            other => other.in_layer(&at.path),
+        })?;
+        built.push(Built {
+            path: relu.unwrap_or(at).path.clone(),
+            kind,
+        });
+    }
+    Ok(built)
+}
+
+fn build_one(at: &Placed<'_>, fused_relu: bool, params: &ParamStore, rng: &Rng) -> Result<BuiltKind> {
+    let mut children = at.children.iter().map(|child| build_all(child, params, rng));
+    let mut child = || children.next().unwrap_or_else(|| Ok(Vec::new()));
+    let create = |spec: &ParamSpec| {
+        let name = format!("{}.{}", at.path, spec.name);
+        params.get_or_init(&name, &spec.shape, spec.fan, spec.init, spec.kind, rng)
+    };
+    let vars = || at.params.iter().map(create).collect::<Result<Vec<Var>>>();
+    Ok(match &at.node.layer {
+        Layer::Sequence(_) => BuiltKind::Sequence(child()?),
+        Layer::Residual(_) => BuiltKind::Residual(child()?, child()?),
+        Layer::Branches(_) => BuiltKind::Branches(children.collect::<Result<_>>()?),
+        Layer::Conv2d(layer) => BuiltKind::Leaf(layer.build_with(vars()?, fused_relu)?),
+        layer => {
+            let key = rng.seed() ^ hash_name(&at.path);
+            let build = |spec: &dyn LayerSpec| spec.build(&at.input, vars()?, key);
+            BuiltKind::Leaf(
+                layer
+                    .spec()
+                    .map(build)
+                    .ok_or_else(|| Error::msg("cannot be built"))??,
+            )
+        }
+    })
+}
+
+type Visit<'v> = dyn FnMut(&str, &Flow) -> Result<()> + 'v;
+
+/// An activation on its way through a model, and how it lies.
+#[derive(Clone)]
+struct Flow {
+    xs: Tensor,
+    channels_last: bool,
+}
+
+impl Flow {
+    fn into_channels_first(self) -> Result<Tensor> {
+        if self.channels_last && self.xs.rank() == 4 {
+            ops::to_nchw(&self.xs)
+        } else {
+            Ok(self.xs)
+        }
+    }
+
+    fn into_format(self, format: MemoryFormat) -> Result<Self> {
+        match format {
+            MemoryFormat::ChannelsFirst if self.channels_last => Ok(Self {
+                xs: self.into_channels_first()?,
+                channels_last: false,
+            }),
+            MemoryFormat::ChannelsLast if !self.channels_last => Ok(Self {
+                xs: ops::to_nhwc(&self.xs)?,
+                channels_last: true,
+            }),
+            _ => Ok(self),
+        }
+    }
+
+    fn format(&self) -> MemoryFormat {
+        if self.channels_last {
+            MemoryFormat::ChannelsLast
+        } else {
+            MemoryFormat::ChannelsFirst
+        }
+    }
+}
+
+fn forward_all(layers: &[Built], mut flow: Flow, context: &Context, visit: &mut Visit<'_>) -> Result<Flow> {
+    for layer in layers {
+        flow = match &layer.kind {
+            BuiltKind::Leaf(leaf) => forward_leaf(leaf.as_ref(), flow, context),
+            BuiltKind::Sequence(inner) => forward_all(inner, flow, context, visit),
+            BuiltKind::Residual(main, shortcut) => add_paths(main, shortcut, flow, context, visit),
+            BuiltKind::Branches(branches) => join_branches(branches, &flow, context, visit),
+        }
+        .map_err(|e| match e {
+            inner @ Error::Layer { .. } => inner,
+            other => other.in_layer(&layer.path),
+        })?;
+        visit(&layer.path, &flow)?;
+    }
+    Ok(flow)
+}
+
+fn forward_leaf(leaf: &dyn Forward, flow: Flow, context: &Context) -> Result<Flow> {
+    let flow = flow.into_format(leaf.memory_format())?;
+    let channels_last = flow.channels_last;
+    Ok(Flow {
+        xs: leaf.forward(&flow.xs, context)?,
+        channels_last,
+    })
+}
+
+fn add_paths(
+    main: &[Built],
+    shortcut: &[Built],
+    flow: Flow,
+    context: &Context,
+    visit: &mut Visit<'_>,
+) -> Result<Flow> {
+    let other = forward_all(shortcut, flow.clone(), context, visit)?;
+    let main = forward_all(main, flow, context, visit)?;
+    let other = other.into_format(main.format())?;
+    Ok(Flow {
+        xs: (&main.xs + &other.xs)?,
+        channels_last: main.channels_last,
+    })
+}
+
+fn join_branches(
+    branches: &[Vec<Built>],
+    flow: &Flow,
+    context: &Context,
+    visit: &mut Visit<'_>,
+) -> Result<Flow> {
+    let outputs = branches
+        .iter()
+        .map(|branch| forward_all(branch, flow.clone(), context, visit))
+        .collect::<Result<Vec<_>>>()?;
+    let format = outputs.last().unwrap_or(flow).format();
+    let outputs = outputs
+        .into_iter()
+        .map(|f| Ok(f.into_format(format)?.xs))
+        .collect::<Result<Vec<Tensor>>>()?;
+    let channels_last = format == MemoryFormat::ChannelsLast;
+    let dimension = if channels_last {
+        outputs.first().map_or(1, |xs| xs.rank().saturating_sub(1))
+    } else {
+        1
+    };
+    Ok(Flow {
+        xs: Tensor::cat(&outputs, dimension)?,
+        channels_last,
+    })
 }
 
 impl ModuleT for Model {
     fn forward_t(&self, xs: &Tensor, train: bool) -> candle_core::Result<Tensor> {
-        Ok(self.run(xs, train, |_, _, _| Ok(()))?)
+        Ok(self.run(xs, train, &mut |_, _| Ok(()))?)
     }
 }
 
 impl std::fmt::Debug for Model {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let layers: Vec<&str> = self.layers.iter().map(|(name, _)| name.as_str()).collect();
-        f.debug_struct("Model").field("input", &self.input).field("layers", &layers).finish_non_exhaustive()
+        let layers: Vec<&str> = self.layers.iter().map(|layer| layer.path.as_str()).collect();
+        f.debug_struct("Model")
+            .field("input", &self.input)
+            .field("layers", &layers)
+            .finish_non_exhaustive()
     }
 }

@@ -1,10 +1,13 @@
 //! What a network costs, from its description alone.
 
-use super::Network;
+use super::{
+    Network,
+    place::{Placed, place},
+};
 use crate::{ParamKind, Result};
 use std::fmt;
 
-/// One layer of a [`Summary`].
+/// One layer of a [`Summary`]; a layer made of others comes before them, with its output shape and no costs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LayerSummary {
     /// Its name in the network.
@@ -46,23 +49,39 @@ impl Summary {
             buffers: 0,
             multiply_adds: 0,
         };
-        for at in network.place(input)? {
-            let count = |kind| at.params.iter().filter(|p| p.kind == kind).map(|p| p.elements()).sum();
-            let spec = at.node.layer.spec();
-            let parameters = count(ParamKind::Parameter);
-            let multiply_adds = spec.multiply_adds(&at.input).map_err(|e| e.in_layer(&at.node.name))?;
-            summary.parameters += parameters;
-            summary.buffers += count(ParamKind::Buffer);
-            summary.multiply_adds += multiply_adds;
-            summary.layers.push(LayerSummary {
-                name: at.node.name.clone(),
-                kind: spec.kind().to_owned(),
-                output_shape: at.output,
-                parameters,
-                multiply_adds,
-            });
+        for at in &place(network, input, "")? {
+            at.walk(&mut |at| summary.add(at))?;
         }
         Ok(summary)
+    }
+
+    fn add(&mut self, at: &Placed<'_>) -> Result<()> {
+        let count = |kind| {
+            at.params
+                .iter()
+                .filter(|p| p.kind == kind)
+                .map(|p| p.elements())
+                .sum()
+        };
+        let parameters = count(ParamKind::Parameter);
+        let work = at
+            .node
+            .layer
+            .spec()
+            .map(|spec| spec.multiply_adds(&at.input))
+            .transpose();
+        let multiply_adds = work.map_err(|e| e.in_layer(&at.path))?.unwrap_or(0);
+        self.parameters += parameters;
+        self.buffers += count(ParamKind::Buffer);
+        self.multiply_adds += multiply_adds;
+        self.layers.push(LayerSummary {
+            name: at.path.clone(),
+            kind: at.node.layer.kind().to_owned(),
+            output_shape: at.output.clone(),
+            parameters,
+            multiply_adds,
+        });
+        Ok(())
     }
 
     /// Bytes that a training step with plain SGD keeps at once for a batch, in f32 through candle's autograd:
@@ -70,7 +89,11 @@ impl Summary {
     /// kernels and what the allocator holds back come on top, as does an optimiser's state.
     pub fn training_bytes(&self, batch: usize) -> u64 {
         let elements = |shape: &[usize]| shape.iter().product::<usize>() as u64;
-        let outputs: u64 = self.layers.iter().map(|layer| elements(&layer.output_shape)).sum();
+        let outputs: u64 = self
+            .layers
+            .iter()
+            .map(|layer| elements(&layer.output_shape))
+            .sum();
         let per_example = elements(&self.input) + 2 * outputs;
         4 * (2 * self.parameters as u64 + self.buffers as u64 + batch as u64 * per_example)
     }
@@ -79,13 +102,25 @@ impl Summary {
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let row = |name: &str, kind: &str, shape: &[usize], parameters: String, multiply_adds: String| {
-            [name.to_owned(), kind.to_owned(), dimensions(shape), parameters, multiply_adds]
+            [
+                name.to_owned(),
+                kind.to_owned(),
+                dimensions(shape),
+                parameters,
+                multiply_adds,
+            ]
         };
         let heads = ["layer", "kind", "output", "parameters", "multiply-adds"].map(str::to_owned);
         let mut rows = vec![heads, row("input", "", &self.input, String::new(), String::new())];
         rows.extend(self.layers.iter().map(|l| {
             let (parameters, work) = (l.parameters as u64, l.multiply_adds);
-            row(&l.name, &l.kind, &l.output_shape, thousands(parameters), thousands(work))
+            row(
+                &l.name,
+                &l.kind,
+                &l.output_shape,
+                thousands(parameters),
+                thousands(work),
+            )
         }));
         let total = thousands(self.parameters as u64);
         rows.push(row("total", "", &[], total, thousands(self.multiply_adds)));

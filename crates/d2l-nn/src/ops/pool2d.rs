@@ -129,7 +129,9 @@ fn pool(
     let windows = windows(op, dims)?;
     if is_half_on_cpu(xs) {
         let wide = xs.to_dtype(DType::F32)?;
-        return Ok(pool(op, order, &wide, kind, |_, _| Ok(windows))?.to_dtype(xs.dtype())?);
+        // A trait object, so that the recursion instantiates one function and not an endless chain of them.
+        let known: &dyn Fn(&'static str, ImageDims) -> Result<Windows> = &|_, _| Ok(windows);
+        return Ok(pool(op, order, &wide, kind, known)?.to_dtype(xs.dtype())?);
     }
     // Windows of more elements than an argmax can count are rare enough for the composition to serve them.
     if takes_kernel(op, xs)? && (kind == Kind::Average || windows.argmax_fits()) {

@@ -1,0 +1,60 @@
+//! Local response normalisation.
+
+use super::{Context, Forward, LayerSpec, MemoryFormat, channels_height_width};
+use crate::{Error, Result, ops};
+use candle_core::{Tensor, Var};
+
+/// `x / (k + α/n · Σ x²)^β`, the sum over `size` neighbouring channels (Krizhevsky et al. 2012, section 3.3; with
+/// α divided by `size` as in PyTorch). The default is the paper's: size 5, α 1e-4, β 0.75, k 2.
+#[derive(Clone, Debug)]
+pub struct LocalResponseNorm {
+    /// Number of channels that are summed over.
+    pub size: usize,
+    /// Factor on the sum.
+    pub alpha: f64,
+    /// Exponent.
+    pub beta: f64,
+    /// Added to the sum.
+    pub k: f64,
+}
+
+impl Default for LocalResponseNorm {
+    fn default() -> Self {
+        Self {
+            size: 5,
+            alpha: 1e-4,
+            beta: 0.75,
+            k: 2.0,
+        }
+    }
+}
+
+impl LayerSpec for LocalResponseNorm {
+    fn kind(&self) -> &str {
+        "LocalResponseNorm"
+    }
+
+    fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>> {
+        channels_height_width(input)?;
+        if self.size == 0 {
+            return Err(Error::msg(
+                "the number of channels to sum over has to be at least 1",
+            ));
+        }
+        Ok(input.to_vec())
+    }
+
+    fn build(&self, _: &[usize], _: Vec<Var>, _: u64) -> Result<Box<dyn Forward>> {
+        Ok(Box::new(self.clone()))
+    }
+}
+
+impl Forward for LocalResponseNorm {
+    fn forward(&self, xs: &Tensor, _: &Context) -> Result<Tensor> {
+        ops::nhwc::local_response_norm(xs, self.size, self.alpha, self.beta, self.k)
+    }
+
+    fn memory_format(&self) -> MemoryFormat {
+        MemoryFormat::ChannelsLast
+    }
+}
