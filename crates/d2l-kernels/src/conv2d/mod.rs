@@ -15,10 +15,12 @@ pub mod naive;
 mod shape;
 #[cfg(test)]
 mod tests;
+mod winograd;
 
 pub use shape::Conv2dShape;
 
 use crate::ShapeError;
+use winograd::{Product, Variant};
 
 /// How to compute a convolution.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -64,8 +66,10 @@ pub fn forward(
     if let Some(bias) = bias {
         ShapeError::check_len(OPERATION, "bias", shape.out_channels, bias.len())?;
     }
-    let _ = algorithm;
-    direct::forward(shape, x, weight, bias, activation, y);
+    match Variant::choose(shape, Product::Forward, algorithm) {
+        Some(variant) => winograd::forward(variant, shape, x, weight, bias, activation, y),
+        None => direct::forward(shape, x, weight, bias, activation, y),
+    }
     Ok(())
 }
 
@@ -84,8 +88,10 @@ pub fn grad_input(
     dx: &mut [f32],
 ) -> Result<(), ShapeError> {
     shape.check_operands("conv2d::grad_input", dx, weight, dy)?;
-    let _ = algorithm;
-    direct::grad_input(shape, dy, weight, dx);
+    match Variant::choose(shape, Product::GradInput, algorithm) {
+        Some(variant) => winograd::grad_input(variant, shape, dy, weight, dx),
+        None => direct::grad_input(shape, dy, weight, dx),
+    }
     Ok(())
 }
 
@@ -104,8 +110,10 @@ pub fn grad_weight(
     dweight: &mut [f32],
 ) -> Result<(), ShapeError> {
     shape.check_operands("conv2d::grad_weight", x, dweight, dy)?;
-    let _ = algorithm;
-    direct_weight::grad_weight(shape, x, dy, dweight);
+    match Variant::choose(shape, Product::GradWeight, algorithm) {
+        Some(variant) => winograd::grad_weight(variant, shape, x, dy, dweight),
+        None => direct_weight::grad_weight(shape, x, dy, dweight),
+    }
     Ok(())
 }
 

@@ -112,6 +112,102 @@ proptest! {
     }
 }
 
+/// Shapes that Winograd applies to, with tails in every direction.
+fn winograd_shape() -> impl Strategy<Value = Conv2dShape> {
+    let channels = || prop_oneof![3 => 1usize..20, 1 => 20usize..70];
+    let axis = || (1usize..15, 0usize..4);
+    (
+        1usize..3,
+        channels(),
+        channels(),
+        prop_oneof![Just(3usize), Just(5)],
+        axis(),
+        axis(),
+    )
+        .prop_map(
+            |(batch, in_channels, out_channels, kernel, rows, columns)| Conv2dShape {
+                batch,
+                in_height: rows.0.max(kernel.saturating_sub(2 * rows.1)),
+                in_width: columns.0.max(kernel.saturating_sub(2 * columns.1)),
+                in_channels,
+                out_channels,
+                kernel: [kernel; 2],
+                stride: [1; 2],
+                padding: [rows.1, columns.1],
+                dilation: [1; 2],
+                groups: 1,
+            },
+        )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(32))]
+
+    #[test]
+    fn winograd_follows_the_definition(shape in winograd_shape()) {
+        at_every_level(|level| {
+            check_against_naive(&format!("winograd {level}"), &shape, Algorithm::Winograd, 2e-5);
+        });
+    }
+}
+
+/// Many tiles (blocks as pieces), and few tiles with many channels (blocks that the threads share).
+#[test]
+fn winograd_is_cut_without_seams() {
+    for shape in [
+        square(3, 50, [5, 18], 3, 1, 1),
+        square(8, 28, [4, 16], 5, 1, 2),
+        square(2, 12, [70, 40], 3, 1, 1),
+    ] {
+        check_against_naive("winograd cut", &shape, Algorithm::Winograd, 2e-5);
+    }
+}
+
+/// The errors that the documentation of `winograd` states.
+#[test]
+fn errors_stay_within_their_bounds() {
+    // 4 × 4 outputs per tile are cheaper from some size on, 2 × 2 for the small picture.
+    for (variant, shape, bound) in [
+        (Variant::F23, square(2, 12, [64, 64], 3, 1, 1), 1e-6),
+        (Variant::F43, square(2, 12, [64, 64], 3, 1, 1), 1e-5),
+        (Variant::F25, square(2, 12, [64, 64], 5, 1, 2), 1e-5),
+    ] {
+        let (x, weight, dy) = (
+            values(shape.x_len(), 1),
+            values(shape.weight_len(), 2),
+            values(shape.y_len(), 3),
+        );
+        let error = |wanted: &[f32], got: &[f32]| {
+            let largest = wanted
+                .iter()
+                .fold(0.0f32, |largest, value| largest.max(value.abs()));
+            wanted
+                .iter()
+                .zip(got)
+                .fold(0.0f32, |worst, (wanted, got)| worst.max((wanted - got).abs()))
+                / largest
+        };
+        let mut errors = [0.0; 3];
+        let (mut wanted, mut got) = (vec![0.0; shape.y_len()], vec![0.0; shape.y_len()]);
+        naive::forward(&shape, &x, &weight, None, Activation::None, &mut wanted);
+        winograd::forward(variant, &shape, &x, &weight, None, Activation::None, &mut got);
+        errors[0] = error(&wanted, &got);
+        let (mut wanted, mut got) = (vec![0.0; shape.x_len()], vec![0.0; shape.x_len()]);
+        naive::grad_input(&shape, &dy, &weight, &mut wanted);
+        winograd::grad_input(variant, &shape, &dy, &weight, &mut got);
+        errors[1] = error(&wanted, &got);
+        let (mut wanted, mut got) = (vec![0.0; shape.weight_len()], vec![0.0; shape.weight_len()]);
+        naive::grad_weight(&shape, &x, &dy, &mut wanted);
+        winograd::grad_weight(variant, &shape, &x, &dy, &mut got);
+        errors[2] = error(&wanted, &got);
+        println!("{variant:?}: forward, input and weight gradient {errors:?}");
+        assert!(
+            errors.iter().all(|&error| error < bound),
+            "{variant:?}: {errors:?} not below {bound:e}"
+        );
+    }
+}
+
 fn square(
     batch: usize,
     size: usize,
