@@ -1,6 +1,9 @@
 //! The one list of models.
 
-use crate::{Mlp, lenet, mlp, softmax_regression};
+use crate::{
+    AlexNet, DenseNet, Mlp, VGG11, VGG13, VGG16, VGG19, Vgg, VggStage, alexnet, densenet, googlenet, lenet,
+    lenet_bn, mlp, nin, resnet, softmax_regression, vgg,
+};
 use d2l_nn::Network;
 
 /// What a model predicts.
@@ -121,14 +124,21 @@ impl ModelSpec {
         options.classes.unwrap_or(self.classes)
     }
 
-    fn refuse(&self, option: &'static str, given: bool) -> Result<(), ModelError> {
-        if given {
-            Err(ModelError::NoSuchOption {
+    /// Refuses every option that was given and is not in `has`.
+    fn only(&self, options: &ModelOptions, has: &[&str]) -> Result<(), ModelError> {
+        let given = [
+            ("width", options.width.is_some()),
+            ("dropout", options.dropout.is_some()),
+        ];
+        match given
+            .into_iter()
+            .find(|(option, given)| *given && !has.contains(option))
+        {
+            Some((option, _)) => Err(ModelError::NoSuchOption {
                 model: self.name,
                 option,
-            })
-        } else {
-            Ok(())
+            }),
+            None => Ok(()),
         }
     }
 }
@@ -163,8 +173,7 @@ pub static REGISTRY: &[ModelSpec] = &[
             test_accuracy: 0.83,
         }),
         describe: |spec, options| {
-            spec.refuse("width", options.width.is_some())?;
-            spec.refuse("dropout", options.dropout.is_some())?;
+            spec.only(options, &[])?;
             Ok(softmax_regression(spec.outputs(options)))
         },
     },
@@ -221,12 +230,263 @@ pub static REGISTRY: &[ModelSpec] = &[
             test_accuracy: 0.779,
         }),
         describe: |spec, options| {
-            spec.refuse("width", options.width.is_some())?;
-            spec.refuse("dropout", options.dropout.is_some())?;
+            spec.only(options, &[])?;
             Ok(lenet(spec.outputs(options)))
         },
     },
+    ModelSpec {
+        name: "lenet-bn",
+        aliases: &["lenet-batchnorm"],
+        about: "LeNet with batch norm before every sigmoid",
+        reference: "Ioffe & Szegedy 2015, Batch normalization",
+        section: "7.5",
+        task: Task::Classification,
+        input: &[1, 28, 28],
+        classes: 10,
+        settings: Settings {
+            epochs: 10,
+            batch_size: 256,
+            learning_rate: 1.0,
+        },
+        expected: Some(Expected {
+            train_loss: 0.27,
+            train_accuracy: 0.90,
+            test_accuracy: 0.76,
+        }),
+        describe: |spec, options| {
+            spec.only(options, &[])?;
+            Ok(lenet_bn(spec.outputs(options)))
+        },
+    },
+    ModelSpec {
+        name: "alexnet",
+        aliases: &[],
+        about: "AlexNet: five convolutions with overlapping max pooling, dropout",
+        reference: "Krizhevsky et al. 2012, ImageNet classification with deep convolutional neural networks",
+        section: "7.1",
+        task: Task::Classification,
+        input: &[1, 224, 224],
+        classes: 10,
+        settings: Settings {
+            epochs: 10,
+            batch_size: 128,
+            learning_rate: 0.01,
+        },
+        expected: Some(Expected {
+            train_loss: 0.331,
+            train_accuracy: 0.878,
+            test_accuracy: 0.883,
+        }),
+        describe: |spec, options| {
+            spec.only(options, &["dropout"])?;
+            let default = AlexNet::default();
+            let dropout = options.dropout.unwrap_or(default.dropout);
+            Ok(alexnet(&AlexNet { dropout, ..default }, spec.outputs(options)))
+        },
+    },
+    ModelSpec {
+        name: "vgg11",
+        aliases: &["vgg-11"],
+        about: "VGG-11: stages of 3×3 convolutions, the book's quarter of the channels",
+        reference: "Simonyan & Zisserman 2014, Very deep convolutional networks for large-scale image recognition",
+        section: "7.2",
+        task: Task::Classification,
+        input: &[1, 224, 224],
+        classes: 10,
+        settings: Settings {
+            epochs: 10,
+            batch_size: 128,
+            learning_rate: 0.05,
+        },
+        expected: Some(Expected {
+            train_loss: 0.178,
+            train_accuracy: 0.935,
+            test_accuracy: 0.920,
+        }),
+        describe: |spec, options| describe_vgg(spec, options, &VGG11, 0.25),
+    },
+    ModelSpec {
+        name: "vgg13",
+        aliases: &["vgg-13"],
+        about: "VGG-13: stages of 3×3 convolutions",
+        reference: "Simonyan & Zisserman 2014, Very deep convolutional networks for large-scale image recognition",
+        section: "7.2",
+        task: Task::Classification,
+        input: &[1, 224, 224],
+        classes: 10,
+        settings: Settings {
+            epochs: 10,
+            batch_size: 128,
+            learning_rate: 0.05,
+        },
+        expected: None,
+        describe: |spec, options| describe_vgg(spec, options, &VGG13, 1.0),
+    },
+    ModelSpec {
+        name: "vgg16",
+        aliases: &["vgg-16"],
+        about: "VGG-16: stages of 3×3 convolutions",
+        reference: "Simonyan & Zisserman 2014, Very deep convolutional networks for large-scale image recognition",
+        section: "7.2",
+        task: Task::Classification,
+        input: &[1, 224, 224],
+        classes: 10,
+        settings: Settings {
+            epochs: 10,
+            batch_size: 128,
+            learning_rate: 0.05,
+        },
+        expected: None,
+        describe: |spec, options| describe_vgg(spec, options, &VGG16, 1.0),
+    },
+    ModelSpec {
+        name: "vgg19",
+        aliases: &["vgg-19"],
+        about: "VGG-19: stages of 3×3 convolutions",
+        reference: "Simonyan & Zisserman 2014, Very deep convolutional networks for large-scale image recognition",
+        section: "7.2",
+        task: Task::Classification,
+        input: &[1, 224, 224],
+        classes: 10,
+        settings: Settings {
+            epochs: 10,
+            batch_size: 128,
+            learning_rate: 0.05,
+        },
+        expected: None,
+        describe: |spec, options| describe_vgg(spec, options, &VGG19, 1.0),
+    },
+    ModelSpec {
+        name: "nin",
+        aliases: &["network-in-network"],
+        about: "network in network: 1×1 convolutions and global average pooling",
+        reference: "Lin et al. 2013, Network in network",
+        section: "7.3",
+        task: Task::Classification,
+        input: &[1, 224, 224],
+        classes: 10,
+        settings: Settings {
+            epochs: 10,
+            batch_size: 128,
+            learning_rate: 0.1,
+        },
+        expected: Some(Expected {
+            train_loss: 0.563,
+            train_accuracy: 0.786,
+            test_accuracy: 0.790,
+        }),
+        describe: |spec, options| {
+            spec.only(options, &["dropout"])?;
+            Ok(nin(options.dropout.unwrap_or(0.5), spec.outputs(options)))
+        },
+    },
+    ModelSpec {
+        name: "googlenet",
+        aliases: &["inception"],
+        about: "GoogLeNet: nine Inception blocks",
+        reference: "Szegedy et al. 2014, Going deeper with convolutions",
+        section: "7.4",
+        task: Task::Classification,
+        input: &[1, 96, 96],
+        classes: 10,
+        settings: Settings {
+            epochs: 10,
+            batch_size: 128,
+            learning_rate: 0.1,
+        },
+        expected: Some(Expected {
+            train_loss: 0.262,
+            train_accuracy: 0.900,
+            test_accuracy: 0.886,
+        }),
+        describe: |spec, options| {
+            spec.only(options, &[])?;
+            Ok(googlenet(spec.outputs(options)))
+        },
+    },
+    ModelSpec {
+        name: "resnet18",
+        aliases: &["resnet-18", "resnet"],
+        about: "ResNet-18: residual blocks of two 3×3 convolutions",
+        reference: "He et al. 2015, Deep residual learning for image recognition",
+        section: "7.6",
+        task: Task::Classification,
+        input: &[1, 96, 96],
+        classes: 10,
+        settings: Settings {
+            epochs: 10,
+            batch_size: 256,
+            learning_rate: 0.05,
+        },
+        expected: Some(Expected {
+            train_loss: 0.012,
+            train_accuracy: 0.997,
+            test_accuracy: 0.893,
+        }),
+        describe: |spec, options| {
+            spec.only(options, &[])?;
+            Ok(resnet(spec.name, [2, 2, 2, 2], spec.outputs(options)))
+        },
+    },
+    ModelSpec {
+        name: "resnet34",
+        aliases: &["resnet-34"],
+        about: "ResNet-34: residual blocks of two 3×3 convolutions",
+        reference: "He et al. 2015, Deep residual learning for image recognition",
+        section: "7.6",
+        task: Task::Classification,
+        input: &[1, 96, 96],
+        classes: 10,
+        settings: Settings {
+            epochs: 10,
+            batch_size: 256,
+            learning_rate: 0.05,
+        },
+        expected: None,
+        describe: |spec, options| {
+            spec.only(options, &[])?;
+            Ok(resnet(spec.name, [3, 4, 6, 3], spec.outputs(options)))
+        },
+    },
+    ModelSpec {
+        name: "densenet",
+        aliases: &[],
+        about: "DenseNet: four dense blocks of four convolutions, growth rate 32",
+        reference: "Huang et al. 2016, Densely connected convolutional networks",
+        section: "7.7",
+        task: Task::Classification,
+        input: &[1, 96, 96],
+        classes: 10,
+        settings: Settings {
+            epochs: 10,
+            batch_size: 256,
+            learning_rate: 0.1,
+        },
+        expected: Some(Expected {
+            train_loss: 0.140,
+            train_accuracy: 0.948,
+            test_accuracy: 0.885,
+        }),
+        describe: |spec, options| {
+            spec.only(options, &[])?;
+            Ok(densenet(&DenseNet::default(), spec.outputs(options)))
+        },
+    },
 ];
+
+fn describe_vgg(
+    spec: &ModelSpec,
+    options: &ModelOptions,
+    stages: &[VggStage],
+    width: f64,
+) -> Result<Network, ModelError> {
+    let choice = Vgg {
+        stages: stages.to_vec(),
+        width: options.width.unwrap_or(width),
+        dropout: options.dropout.unwrap_or(0.5),
+    };
+    Ok(vgg(spec.name, &choice, spec.outputs(options)))
+}
 
 /// No model has that name.
 #[derive(Debug, thiserror::Error, PartialEq)]

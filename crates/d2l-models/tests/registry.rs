@@ -42,12 +42,117 @@ fn lenet_has_the_books_shapes() {
     assert_eq!(shapes("lenet"), expected);
 }
 
+/// The rows of the summary that the book prints, by name.
+fn check_rows(model: &str, rows: &[(&str, &[usize])]) {
+    let shapes = shapes(model);
+    for (name, shape) in rows {
+        let row = shapes
+            .iter()
+            .find(|(n, _)| n == name)
+            .unwrap_or_else(|| panic!("{model} has no {name}"));
+        assert_eq!(row.1, *shape, "{model} {name}");
+    }
+}
+
+#[test]
+fn the_zoo_has_the_books_shapes() {
+    check_rows(
+        "alexnet",
+        &[
+            ("conv1", &[96, 54, 54]),
+            ("pool1", &[96, 26, 26]),
+            ("conv2", &[256, 26, 26]),
+            ("pool2", &[256, 12, 12]),
+            ("conv3", &[384, 12, 12]),
+            ("conv4", &[384, 12, 12]),
+            ("conv5", &[256, 12, 12]),
+            ("pool3", &[256, 5, 5]),
+            ("flatten", &[6400]),
+            ("linear1", &[4096]),
+            ("linear2", &[4096]),
+            ("output", &[10]),
+        ],
+    );
+    check_rows(
+        "nin",
+        &[
+            ("block1", &[96, 54, 54]),
+            ("pool1", &[96, 26, 26]),
+            ("block2", &[256, 26, 26]),
+            ("pool2", &[256, 12, 12]),
+            ("block3", &[384, 12, 12]),
+            ("pool3", &[384, 5, 5]),
+            ("block4", &[10, 5, 5]),
+            ("pool4", &[10, 1, 1]),
+            ("flatten", &[10]),
+        ],
+    );
+    check_rows(
+        "googlenet",
+        &[
+            ("stage1", &[64, 24, 24]),
+            ("stage2", &[192, 12, 12]),
+            ("stage3", &[480, 6, 6]),
+            ("stage4", &[832, 3, 3]),
+            ("stage5", &[1024, 1, 1]),
+            ("flatten", &[1024]),
+            ("output", &[10]),
+        ],
+    );
+    let full = ModelOptions {
+        width: Some(1.0),
+        ..ModelOptions::default()
+    };
+    let vgg = find("vgg11").unwrap();
+    let summary = vgg.network(&full).unwrap().summary(vgg.input).unwrap();
+    let stages: Vec<&[usize]> = summary
+        .layers
+        .iter()
+        .filter(|row| row.kind == "Sequence" || row.name == "flatten")
+        .map(|row| row.output_shape.as_slice())
+        .collect();
+    let expected: [&[usize]; 6] = [
+        &[64, 112, 112],
+        &[128, 56, 56],
+        &[256, 28, 28],
+        &[512, 14, 14],
+        &[512, 7, 7],
+        &[25088],
+    ];
+    assert_eq!(stages, expected);
+    assert_eq!(summary.parameters, 128_806_154);
+}
+
 #[test]
 fn parameter_counts_are_the_books() {
-    for (name, count) in [("softmax", 7_850), ("mlp", 203_530), ("lenet", 61_706)] {
+    for (name, count) in [
+        ("softmax", 7_850),
+        ("mlp", 203_530),
+        ("lenet", 61_706),
+        ("lenet-bn", 44_878),
+        ("alexnet", 46_764_746),
+        ("vgg11", 43_093_322),
+        ("nin", 1_992_166),
+        ("googlenet", 5_977_530),
+        ("resnet18", 11_178_378),
+        ("densenet", 758_226),
+    ] {
         let spec = find(name).unwrap();
         let network = spec.network(&ModelOptions::default()).unwrap();
         assert_eq!(network.summary(spec.input).unwrap().parameters, count, "{name}");
+    }
+}
+
+/// How each model is tried below: picture size, number of steps, learning rate.
+fn trial(name: &str) -> (usize, usize, f64) {
+    match name {
+        "softmax" | "mlp" => (28, 20, 0.1),
+        "lenet" => (28, 60, 0.5), // Sigmoids begin slowly.
+        "lenet-bn" => (28, 20, 0.5),
+        "alexnet" => (67, 3, 0.01),
+        "vgg11" | "vgg13" | "vgg16" | "vgg19" => (32, 3, 0.01),
+        "nin" => (71, 12, 0.05),
+        _ => (48, 5, 0.01),
     }
 }
 
@@ -56,47 +161,56 @@ fn every_model_builds_learns_and_survives_saving() {
     let folder = std::env::temp_dir().join(format!("d2l-models-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
     for spec in REGISTRY {
-        let name = spec.name;
-        let (batch, classes) = (8, 5);
+        let (size, steps, rate) = trial(spec.name);
+        let (name, batch, classes, input) = (spec.name, 4, 3, [1, size, size]);
+        // VGG's fully connected layers alone are 16 million; an eighth of the channels is still every layer.
+        let width = name.starts_with("vgg").then_some(0.125);
         let options = ModelOptions {
             classes: Some(classes),
-            ..ModelOptions::default()
+            width,
+            dropout: None,
         };
         let network = spec.network(&options).unwrap();
         let build = |seed| {
             let params = ParamStore::new(DType::F32, &Device::Cpu);
-            (
-                network.build(spec.input, &params, &Rng::new(seed)).unwrap(),
-                params,
-            )
+            (network.build(&input, &params, &Rng::new(seed)).unwrap(), params)
         };
         let (model, params) = build(1);
-        let shape = [&[batch], spec.input].concat();
+        let shape = [batch, 1, size, size];
         let xs = Rng::new(2)
             .uniform(&shape, 0.0, 1.0, DType::F32, &Device::Cpu)
             .unwrap();
         let ys = Tensor::from_iter((0..batch as u32).map(|i| i % classes as u32), &Device::Cpu).unwrap();
 
-        let mut losses = Vec::new();
-        for step in 0..60 {
-            let logits = model.forward_t(&xs, true).unwrap();
+        let loss = |train| {
+            let logits = model.forward_t(&xs, train).unwrap();
             assert_eq!(logits.dims(), [batch, classes], "{name}");
-            let loss = ops::cross_entropy(&logits, &ys, &Default::default()).unwrap();
+            ops::cross_entropy(&logits, &ys, &Default::default()).unwrap()
+        };
+        let value = |loss: &Tensor| loss.to_scalar::<f32>().unwrap();
+        // Without dropout's draws; but batch norm's running means are still far off after a few steps, so a network
+        // that has them is judged by the batch's own.
+        let judge = || value(&loss(!params.buffers().is_empty()));
+        let before = judge();
+        for step in 0..steps {
+            let loss = loss(true);
+            assert!(value(&loss).is_finite(), "{name}");
             let gradients = loss.backward().unwrap();
             for (parameter, var) in params.trainable() {
                 let gradient = gradients.get(var.as_tensor());
                 let gradient = gradient.unwrap_or_else(|| panic!("{name}: {parameter} has no gradient"));
+                assert_eq!(gradient.dims(), var.dims(), "{name}: {parameter}");
                 if step == 0 {
                     let largest = gradient.abs().unwrap().flatten_all().unwrap().max(0).unwrap();
-                    assert!(largest.to_scalar::<f32>().unwrap() > 0.0, "{name}: {parameter}");
+                    let largest = largest.to_scalar::<f32>().unwrap();
+                    assert!(largest.is_finite(), "{name}: {parameter}");
                 }
-                var.set(&(var.as_tensor() - (gradient * 0.5).unwrap()).unwrap())
+                var.set(&(var.as_tensor() - (gradient * rate).unwrap()).unwrap())
                     .unwrap();
             }
-            losses.push(loss.to_scalar::<f32>().unwrap());
         }
-        assert!(losses.iter().all(|loss| loss.is_finite()), "{name}: {losses:?}");
-        assert!(losses[59] < losses[0], "{name}: {losses:?}");
+        let after = judge();
+        assert!(after < before, "{name}: {before} → {after}");
 
         let path = folder.join(format!("{name}.safetensors"));
         params.save(&path).unwrap();
@@ -104,6 +218,7 @@ fn every_model_builds_learns_and_survives_saving() {
         other.load(&path).unwrap();
         let logits = |model: &d2l_nn::Model| model.forward_t(&xs, false).unwrap().to_vec2::<f32>().unwrap();
         assert_eq!(logits(&model), logits(&restored), "{name}");
+        std::fs::remove_file(&path).unwrap();
     }
     std::fs::remove_dir_all(&folder).unwrap();
 }

@@ -4,8 +4,9 @@ use super::{Context, Forward, LayerSpec, MemoryFormat, channels_height_width};
 use crate::{Error, Result, ops};
 use candle_core::{Tensor, Var};
 
-/// `x / (k + α/n · Σ x²)^β`, the sum over `size` neighbouring channels (Krizhevsky et al. 2012, section 3.3; with
-/// α divided by `size` as in PyTorch). The default is the paper's: size 5, α 1e-4, β 0.75, k 2.
+/// `x / (k + α/size · Σ x²)^β`, the sum over `size` neighbouring channels (Krizhevsky et al. 2012, section 3.3; α is
+/// divided by `size` as in PyTorch). The default is the paper's: 5 channels, β 0.75, k 2, and α 5e-4, which is the
+/// paper's 1e-4 on the undivided sum.
 #[derive(Clone, Debug)]
 pub struct LocalResponseNorm {
     /// Number of channels that are summed over.
@@ -22,7 +23,7 @@ impl Default for LocalResponseNorm {
     fn default() -> Self {
         Self {
             size: 5,
-            alpha: 1e-4,
+            alpha: 5e-4,
             beta: 0.75,
             k: 2.0,
         }

@@ -122,7 +122,11 @@ pub(crate) fn batch_norm_in(
             got: format!("xs {:?}", xs.dims()),
         });
     }
+    // A matrix has its channels last in either order.
+    let order = if xs.rank() == 2 { ChannelOrder::Last } else { order };
     let size = Size { values, channels };
+    // Without height and width the channels are last either way.
+    let order = if xs.rank() == 2 { ChannelOrder::Last } else { order };
     // In half precision the statistics would lose their digits.
     let [wide_xs, gamma, beta] = [widened(xs)?, widened(gamma)?, widened(beta)?];
     let statistics = if train {

@@ -1,0 +1,56 @@
+use d2l_nn::{
+    Init, Network,
+    layers::{Activation, Conv2d, Dropout, Flatten, Linear, Pool2d},
+};
+
+/// A stage: that many 3×3 convolutions of that many channels, then 2×2 max pooling.
+pub type VggStage = (usize, usize);
+
+/// VGG-11 (configuration A of the paper), the one that the book trains.
+pub const VGG11: [VggStage; 5] = [(1, 64), (1, 128), (2, 256), (2, 512), (2, 512)];
+/// VGG-13 (configuration B).
+pub const VGG13: [VggStage; 5] = [(2, 64), (2, 128), (2, 256), (2, 512), (2, 512)];
+/// VGG-16 (configuration D).
+pub const VGG16: [VggStage; 5] = [(2, 64), (2, 128), (3, 256), (3, 512), (3, 512)];
+/// VGG-19 (configuration E).
+pub const VGG19: [VggStage; 5] = [(2, 64), (2, 128), (4, 256), (4, 512), (4, 512)];
+
+/// What a VGG network is made of.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Vgg {
+    /// The stages.
+    pub stages: Vec<VggStage>,
+    /// Factor on the convolutions' channels (the fully connected layers keep their 4096).
+    pub width: f64,
+    /// Probability of dropout behind the two hidden fully connected layers.
+    pub dropout: f64,
+}
+
+/// VGG (Simonyan & Zisserman 2014, the book's section 7.2): stages of 3×3 convolutions that halve the picture, then
+/// three fully connected layers with dropout.
+///
+/// Weights start Xavier-uniform. VGG-11 with 1×224×224 and 10 classes has 128,806,154 parameters, 43,093,322 at the
+/// book's width of a quarter.
+pub fn vgg(name: &str, options: &Vgg, classes: usize) -> Network {
+    let mut network = Network::new(name);
+    for (i, &(convolutions, channels)) in options.stages.iter().enumerate() {
+        let channels = ((channels as f64 * options.width).round() as usize).max(1);
+        let mut stage = Network::new("stage");
+        for n in 1..=convolutions {
+            stage = stage
+                .add(format!("conv{n}"), Conv2d::new(channels, 3).padding(1))
+                .add(format!("relu{n}"), Activation::Relu);
+        }
+        network = network.add(format!("stage{}", i + 1), stage.add("pool", Pool2d::max(2, 2)));
+    }
+    network
+        .add("flatten", Flatten)
+        .add("linear1", Linear::new(4096))
+        .add("relu1", Activation::Relu)
+        .add("dropout1", Dropout { p: options.dropout })
+        .add("linear2", Linear::new(4096))
+        .add("relu2", Activation::Relu)
+        .add("dropout2", Dropout { p: options.dropout })
+        .add("output", Linear::new(classes))
+        .weight_init(Init::XavierUniform)
+}
