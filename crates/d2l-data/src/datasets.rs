@@ -306,27 +306,9 @@ fn nearest(wanted: &str) -> Option<&'static str> {
             .map(move |name| (name, spec.name))
     });
     let (distance, name) = all
-        .map(|(name, target)| (edit_distance(wanted, name), target))
+        .map(|(name, target)| (strsim::levenshtein(wanted, name), target))
         .min_by_key(|&(distance, _)| distance)?;
     (distance <= 2.max(wanted.chars().count() / 3)).then_some(name)
-}
-
-/// Levenshtein's distance, one row at a time.
-fn edit_distance(a: &str, b: &str) -> usize {
-    let mut row: Vec<usize> = (0..=b.chars().count()).collect();
-    for (i, x) in a.chars().enumerate() {
-        let mut diagonal = i;
-        let mut left = i + 1;
-        for (cell, y) in row.iter_mut().skip(1).zip(b.chars()) {
-            let here = (diagonal + usize::from(x != y)).min(left + 1).min(*cell + 1);
-            diagonal = std::mem::replace(cell, here);
-            left = here;
-        }
-        if let Some(first) = row.first_mut() {
-            *first = i + 1;
-        }
-    }
-    row.last().copied().unwrap_or_default()
 }
 
 /// Loads a data set by name from the first source that has it; see [`crate::source`] for the order.
@@ -356,14 +338,6 @@ mod tests {
         assert!(message.contains("known: fashion-mnist, mnist"), "{message}");
         let message = find("zebra-photographs").unwrap_err().to_string();
         assert!(!message.contains("did you mean"), "{message}");
-    }
-
-    #[test]
-    fn distance() {
-        assert_eq!(edit_distance("kitten", "sitting"), 3);
-        assert_eq!(edit_distance("", "abc"), 3);
-        assert_eq!(edit_distance("abc", ""), 3);
-        assert_eq!(edit_distance("abc", "abc"), 0);
     }
 
     #[test]

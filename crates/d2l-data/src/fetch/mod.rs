@@ -1,12 +1,33 @@
-//! Fetching a data set into a directory.
+//! Fetching a data set into a directory, in such a way that only right files ever appear there.
+//!
+//! What arrives is written to a temporary file beside its place, with a bound on size, silence and
+//! time. It is accepted when it is the official gzip file by SHA-256, or any IDX file whose
+//! content has the official SHA-256 (mirrors compress anew); then it is synced and renamed.
+//! Otherwise it is removed and the next place is tried. Two processes that fetch at once each
+//! rename a complete, checked file over the other's equal one.
+//!
+//! The Hub is reached through `hf-hub`, at a pinned commit. That crate has no time-outs, no offline
+//! switch and no check of what it stores, so its cache is not used: its byte stream goes through
+//! the same sink as any other, and this crate's own cache is what is looked at next time. Both it
+//! and the plain hosts run on one `reqwest` (the one copy in the tree) and a private
+//! single-threaded runtime that ends with the call.
+
+mod download;
+mod hub;
+mod parquet;
+mod store;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::datasets::DatasetSpec;
+use crate::datasets::{DatasetSpec, FileSpec, Role};
 use crate::error::{Error, Result};
-use crate::progress::Progress;
+use crate::idx::Idx;
+use crate::progress::{Event, Progress};
 use crate::provenance::SourceKind;
+use crate::source::{by_role, variants};
+use download::Downloader;
+use store::{Refused, Store};
 
 /// The Hub's public address.
 pub const HUB_ENDPOINT: &str = "https://huggingface.co";
@@ -25,11 +46,11 @@ pub struct Network {
 }
 
 impl Default for Network {
-    /// The public Hub; 10 s to connect, 20 s of silence, 15 min a file.
+    /// The public Hub; 8 s to connect, 20 s of silence, 15 min a file.
     fn default() -> Self {
         Self {
             hub_endpoint: Some(HUB_ENDPOINT.to_owned()),
-            connect_timeout: Duration::from_secs(10),
+            connect_timeout: Duration::from_secs(8),
             stall_timeout: Duration::from_secs(20),
             file_timeout: Duration::from_secs(15 * 60),
         }
@@ -46,6 +67,8 @@ pub enum From {
     Directory(PathBuf),
     /// The address of a directory that holds the files with `.gz`.
     Url(String),
+    /// Nowhere: only check what is there.
+    Nowhere,
 }
 
 /// What a fetch did.
@@ -59,20 +82,224 @@ pub struct Fetched {
     pub source: String,
 }
 
-/// Fetches `spec` into `root/NAME`.
+/// Makes sure that `root/NAME` holds the four official files of `spec`, fetching what is missing
+/// or has gone bad.
 ///
 /// # Errors
-/// [`Error::NoSource`] with every failure.
+/// [`Error::NoSource`] with every failure if a file could not be had, [`Error::Io`] if the
+/// directory cannot be made, [`Error::Cancelled`] on request.
 pub fn fetch_to(
     spec: &DatasetSpec,
-    _root: &Path,
-    _from: &From,
-    _network: &Network,
-    _progress: &dyn Progress,
+    root: &Path,
+    from: &From,
+    network: &Network,
+    progress: &dyn Progress,
 ) -> Result<Fetched> {
+    let directory = root.join(spec.name);
+    let mut job = Job {
+        spec,
+        store: Store::open(&directory)?,
+        missing: Vec::new(),
+        tried: Vec::new(),
+        progress,
+        last: (
+            SourceKind::Cache,
+            format!("{} (already there)", directory.display()),
+        ),
+    };
+    let outcome = job.run(from, network);
+    let finished = job.missing.is_empty();
+    // Whatever happened, an empty directory made for nothing goes again.
+    job.store.close();
+    outcome?;
+    if finished {
+        let (kind, source) = job.last;
+        return Ok(Fetched {
+            directory,
+            kind,
+            source,
+        });
+    }
+    let missing: Vec<&str> = job.missing.iter().map(|(_, file)| file.stem).collect();
+    let remedy = format!(
+        "missing {}; try again where there is a network, or take the files from elsewhere with \
+         `cargo xtask fetch-data {} --from DIR|URL`",
+        missing.join(", "),
+        spec.name
+    );
     Err(Error::NoSource {
         dataset: spec.title.to_owned(),
-        tried: Vec::new(),
-        remedy: String::new(),
+        tried: job.tried,
+        remedy,
     })
+}
+
+/// One fetch.
+struct Job<'a> {
+    spec: &'a DatasetSpec,
+    store: Store,
+    missing: Vec<(Role, &'a FileSpec)>,
+    tried: Vec<String>,
+    progress: &'a dyn Progress,
+    last: (SourceKind, String),
+}
+
+impl<'a> Job<'a> {
+    fn run(&mut self, from: &From, network: &Network) -> Result<()> {
+        self.find_missing();
+        if self.missing.is_empty() {
+            return Ok(());
+        }
+        match from {
+            From::Nowhere => {
+                self.tried.push("  the network: not tried: offline".to_owned());
+                Ok(())
+            }
+            From::Directory(path) => self.copy_from(path),
+            From::Url(base) => self.with_downloader(network, |job, downloader| {
+                job.download_from(downloader, &with_slash(base))
+            }),
+            From::Network => self.with_downloader(network, |job, downloader| {
+                if let (Some(hub), Some(endpoint)) = (&job.spec.hub, &network.hub_endpoint) {
+                    hub::fetch(job, downloader, hub, endpoint)?;
+                }
+                for host in job.spec.hosts {
+                    if !job.missing.is_empty() {
+                        job.download_from(downloader, host)?;
+                    }
+                }
+                Ok(())
+            }),
+        }
+    }
+
+    /// Fills `missing` with the files that are not there with the official content.
+    fn find_missing(&mut self) {
+        for (role, file) in by_role(&self.spec.files) {
+            let path = variants(file.stem)
+                .into_iter()
+                .map(|name| self.store.path(&name))
+                .find(|p| p.is_file());
+            let reason = match path.as_deref().map(|path| check(path, role, file)) {
+                Some(Ok(())) => continue,
+                Some(Err(reason)) => Some(reason),
+                None => None,
+            };
+            if let (Some(reason), Some(path)) = (reason, path) {
+                let source = path.display().to_string();
+                self.progress.event(&Event::Skipped {
+                    source,
+                    reason,
+                    broken: true,
+                });
+            }
+            self.missing.push((role, file));
+        }
+    }
+
+    fn copy_from(&mut self, path: &Path) -> Result<()> {
+        for (role, file) in std::mem::take(&mut self.missing) {
+            let inner = path.join(self.spec.name);
+            let mut places = [inner.as_path(), path]
+                .into_iter()
+                .flat_map(|directory| variants(file.stem).map(|name| directory.join(name)));
+            let found = places.find(|place| place.is_file());
+            let from = found.as_deref().unwrap_or(path).display().to_string();
+            let outcome = match &found {
+                None => Err(Refused::because("there is no such file")),
+                Some(found) => self.store.copy(found, self.spec, role, file, self.progress),
+            };
+            self.settle(role, file, &from, outcome)?;
+        }
+        self.done(SourceKind::DataDir, path.display().to_string());
+        Ok(())
+    }
+
+    fn with_downloader(
+        &mut self,
+        network: &Network,
+        work: impl FnOnce(&mut Self, &Downloader<'_>) -> Result<()> + Send,
+    ) -> Result<()> {
+        let progress = self.progress;
+        // A thread of its own: the caller may be inside an async runtime, where another one must
+        // not be blocked on.
+        std::thread::scope(|scope| {
+            let worker = scope.spawn(|| work(self, &Downloader::new(network, progress)?));
+            worker
+                .join()
+                .unwrap_or_else(|_| Err(Error::Options("the download thread panicked".to_owned())))
+        })
+    }
+
+    fn download_from(&mut self, downloader: &Downloader<'_>, base: &str) -> Result<()> {
+        for (role, file) in std::mem::take(&mut self.missing) {
+            let url = format!("{base}{}.gz", file.stem);
+            let outcome = self.store.receive(self.spec, role, file, |incoming| {
+                downloader.get(&url, file.stem, incoming)
+            });
+            self.settle(role, file, &url, outcome)?;
+        }
+        self.done(SourceKind::Host, base.to_owned());
+        Ok(())
+    }
+
+    /// Notes what became of a file: stored, or still missing and why.
+    fn settle(
+        &mut self,
+        role: Role,
+        file: &'a FileSpec,
+        from: &str,
+        outcome: std::result::Result<PathBuf, Refused>,
+    ) -> Result<()> {
+        match outcome {
+            Ok(path) => {
+                let file = file.stem.to_owned();
+                self.progress.event(&Event::Stored { file, path });
+            }
+            Err(Refused::Cancelled) => return Err(Error::Cancelled),
+            Err(Refused::Because(reason)) => {
+                let event = Event::Failed {
+                    file: file.stem.to_owned(),
+                    from: from.to_owned(),
+                    reason,
+                };
+                self.tried.push(format!("  {event}"));
+                self.progress.event(&event);
+                self.missing.push((role, file));
+            }
+        }
+        Ok(())
+    }
+
+    fn done(&mut self, kind: SourceKind, place: String) {
+        if self.missing.is_empty() {
+            self.last = (kind, format!("{place}, now in {}", self.store.path("").display()));
+        }
+    }
+}
+
+/// Whether a file on disk has the official content.
+fn check(path: &Path, role: Role, file: &FileSpec) -> std::result::Result<(), String> {
+    let reader = std::fs::File::open(path).map_err(|error| error.to_string())?;
+    let idx = if role.is_images() {
+        Idx::read_images(reader)
+    } else {
+        Idx::read_labels(reader)
+    };
+    let idx = idx.map_err(|error| error.to_string())?;
+    if idx.sha256 == file.sha256 {
+        return Ok(());
+    }
+    Err(format!(
+        "its content is not the official one (SHA-256 {}, expected {})",
+        idx.sha256, file.sha256
+    ))
+}
+
+fn with_slash(base: &str) -> String {
+    if base.ends_with('/') {
+        base.to_owned()
+    } else {
+        format!("{base}/")
+    }
 }

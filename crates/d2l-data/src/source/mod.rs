@@ -21,7 +21,7 @@ use crate::image_set::DataSet;
 use crate::progress::{Event, Progress, Silent};
 use crate::provenance::SourceKind;
 
-pub(crate) use local::{Place, read_dataset};
+pub(crate) use local::{Place, read_dataset, variants};
 
 /// Where Linux distributions put data sets.
 pub const SYSTEM_DIR: &str = "/usr/share/datasets";

@@ -1,0 +1,117 @@
+//! The Hugging Face Hub, through hf-hub.
+
+use hf_hub::{HFClient, HFRepository, RepoTypeDataset, split_id};
+
+use super::Job;
+use super::download::{Body, Downloader, chain};
+use super::store::{Incoming, Refused};
+use crate::datasets::{FileSpec, HubFiles, HubSpec, ParquetFile, Role};
+use crate::error::Result;
+use crate::provenance::SourceKind;
+
+/// Fetches what is missing from the Hub; what cannot be had stays missing.
+pub(super) fn fetch(
+    job: &mut Job<'_>,
+    downloader: &Downloader<'_>,
+    hub: &HubSpec,
+    endpoint: &str,
+) -> Result<()> {
+    let place = format!("{endpoint}/datasets/{} at {}", hub.repository, hub.revision);
+    match &hub.files {
+        HubFiles::Idx(paths) => {
+            for (role, file) in std::mem::take(&mut job.missing) {
+                let path = Role::ALL.iter().zip(paths).find(|(other, _)| **other == role);
+                let outcome = match path {
+                    Some((_, path)) => job.store.receive(job.spec, role, file, |incoming| {
+                        get(downloader, hub, endpoint, path, file.stem, incoming)
+                    }),
+                    None => Err(Refused::because("it is not there")),
+                };
+                job.settle(role, file, &place, outcome)?;
+            }
+        }
+        HubFiles::Parquet { train, test } => {
+            let is_train = |role| matches!(role, Role::TrainImages | Role::TrainLabels);
+            let (of_train, of_test) = std::mem::take(&mut job.missing)
+                .into_iter()
+                .partition(|&(role, _)| is_train(role));
+            parquet(job, downloader, hub, endpoint, train, of_train)?;
+            parquet(job, downloader, hub, endpoint, test, of_test)?;
+        }
+    }
+    job.done(SourceKind::Hub, format!("the Hugging Face Hub, {place}"));
+    Ok(())
+}
+
+/// Fetches a split as Parquet and stores its images and labels as the IDX files they were.
+fn parquet<'a>(
+    job: &mut Job<'a>,
+    downloader: &Downloader<'_>,
+    hub: &HubSpec,
+    endpoint: &str,
+    source: &ParquetFile,
+    wanted: Vec<(Role, &'a FileSpec)>,
+) -> Result<()> {
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    let from = format!(
+        "{endpoint}/datasets/{}/{} at {}",
+        hub.repository, source.path, hub.revision
+    );
+    let received = job.store.receive_parquet(source, |incoming| {
+        get(downloader, hub, endpoint, source.path, source.path, incoming)
+    });
+    let split = received
+        .and_then(|file| super::parquet::read(file.as_file(), job.spec.shape).map_err(Refused::Because));
+    for (role, file) in wanted {
+        let outcome = match &split {
+            Ok(split) => {
+                let idx = if role.is_images() {
+                    &split.images
+                } else {
+                    &split.labels
+                };
+                job.store
+                    .receive(job.spec, role, file, |incoming| incoming.write(&idx.to_bytes()))
+            }
+            Err(Refused::Cancelled) => Err(Refused::Cancelled),
+            Err(Refused::Because(reason)) => Err(Refused::Because(reason.clone())),
+        };
+        job.settle(role, file, &from, outcome)?;
+    }
+    Ok(())
+}
+
+fn get(
+    downloader: &Downloader<'_>,
+    hub: &HubSpec,
+    endpoint: &str,
+    path: &str,
+    name: &str,
+    incoming: &mut Incoming,
+) -> std::result::Result<(), Refused> {
+    let refused = |error: hf_hub::HFError| Refused::Because(chain(&error));
+    let client = HFClient::builder()
+        .endpoint(endpoint)
+        .client(downloader.client(endpoint)?)
+        // Failures are answered by the next source, not by waiting.
+        .retry_max_attempts(1)
+        .cache_enabled(false)
+        .build()
+        .map_err(refused)?;
+    let (owner, repository) = split_id(hub.repository);
+    let repository: HFRepository<RepoTypeDataset> = client.dataset(owner, repository);
+    let from = format!(
+        "{endpoint}/datasets/{}/{path} at {}",
+        hub.repository, hub.revision
+    );
+    downloader.fetch(&from, name, incoming, async {
+        let request = repository
+            .download_file_stream()
+            .filename(path)
+            .revision(hub.revision);
+        let (total, stream) = request.send().await.map_err(|error| chain(&error))?;
+        Ok((total, Body::Hub(Box::pin(stream))))
+    })
+}
