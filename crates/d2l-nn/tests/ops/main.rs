@@ -1,0 +1,11 @@
+//! Tests of the differentiable operations.
+
+mod agreement;
+mod common;
+mod errors;
+mod finite_differences;
+mod golden;
+mod layout_of_inputs;
+mod max_pool_of_candle;
+mod special_values;
+mod state;
