@@ -120,7 +120,12 @@ pub fn backward(function: Function, saved: &[f32], dy: &[f32], dx: &mut [f32]) -
 /// # Errors
 /// Slices of different lengths.
 pub fn backward_in_place(function: Function, saved: &[f32], gradient: &mut [f32]) -> Result<(), ShapeError> {
-    ShapeError::check_len("activation::backward_in_place", "saved", gradient.len(), saved.len())?;
+    ShapeError::check_len(
+        "activation::backward_in_place",
+        "saved",
+        gradient.len(),
+        saved.len(),
+    )?;
     for_each_chunk_mut(gradient, PIECE, |piece, gradient| {
         chain(function, &saved[piece * PIECE..][..gradient.len()], gradient);
     });
@@ -197,5 +202,8 @@ fn gelu_tanh_argument<S: Simd>(x: f32) -> (f32, f32) {
     const ROOT: f32 = 0.797_884_56;
     const CUBE: f32 = 0.044_715;
     let square = x * x;
-    (ROOT * x * S::mul_add(CUBE, square, 1.0), ROOT * S::mul_add(3.0 * CUBE, square, 1.0))
+    (
+        ROOT * x * S::mul_add(CUBE, square, 1.0),
+        ROOT * S::mul_add(3.0 * CUBE, square, 1.0),
+    )
 }

@@ -76,7 +76,12 @@ impl BatchNorm<'_> {
         ShapeError::check_len(operation, other.0, len, other.1)
     }
 
-    fn check_moments(&self, operation: &'static str, mean: &[f32], variance: &[f32]) -> Result<(), ShapeError> {
+    fn check_moments(
+        &self,
+        operation: &'static str,
+        mean: &[f32],
+        variance: &[f32],
+    ) -> Result<(), ShapeError> {
         ShapeError::check_len(operation, "mean", self.channels, mean.len())?;
         ShapeError::check_len(operation, "variance", self.channels, variance.len())
     }
@@ -89,7 +94,10 @@ impl BatchNorm<'_> {
 
     /// 1/√(variance + eps) of each channel.
     fn inverse_deviations(&self, variance: &[f32]) -> Vec<f32> {
-        variance.iter().map(|&variance| (1.0 / (f64::from(variance) + f64::from(self.eps)).sqrt()) as f32).collect()
+        variance
+            .iter()
+            .map(|&variance| (1.0 / (f64::from(variance) + f64::from(self.eps)).sqrt()) as f32)
+            .collect()
     }
 }
 
@@ -131,7 +139,11 @@ pub fn update_running(
 ) -> Result<(), ShapeError> {
     const NAME: &str = "batch_norm::update_running";
     if rows < 2 {
-        return Err(ShapeError::new(NAME, "at least 2 values per channel", format!("{rows}")));
+        return Err(ShapeError::new(
+            NAME,
+            "at least 2 values per channel",
+            format!("{rows}"),
+        ));
     }
     let channels = batch.mean.len();
     ShapeError::check_len(NAME, "variance", channels, batch.variance.len())?;
@@ -141,7 +153,10 @@ pub fn update_running(
     let step = |running: &mut f32, value: f64| {
         *running = ((1.0 - momentum) * f64::from(*running) + momentum * value) as f32;
     };
-    running_mean.iter_mut().zip(batch.mean).for_each(|(running, &mean)| step(running, f64::from(mean)));
+    running_mean
+        .iter_mut()
+        .zip(batch.mean)
+        .for_each(|(running, &mean)| step(running, f64::from(mean)));
     let variances = running_variance.iter_mut().zip(batch.variance);
     variances.for_each(|(running, &variance)| step(running, f64::from(variance) * unbiased));
     Ok(())
@@ -169,9 +184,19 @@ fn normalise(norm: &BatchNorm<'_>, x: &[f32], moments: Moments<'_>, y: &mut [f32
         return;
     }
     let inverse = norm.inverse_deviations(moments.variance);
-    let factor: Vec<f32> = norm.gamma.iter().zip(&inverse).map(|(gamma, inverse)| gamma * inverse).collect();
+    let factor: Vec<f32> = norm
+        .gamma
+        .iter()
+        .zip(&inverse)
+        .map(|(gamma, inverse)| gamma * inverse)
+        .collect();
     let [mean, wide_factor, beta] = [moments.mean, &factor, norm.beta].map(kernels::widen);
-    let affine = kernels::Affine { mean: &mean, factor: &wide_factor, beta: &beta, relu: norm.relu };
+    let affine = kernels::Affine {
+        mean: &mean,
+        factor: &wide_factor,
+        beta: &beta,
+        relu: norm.relu,
+    };
     let chunk = kernels::rows_per_piece(norm.channels) * norm.channels;
     for_each_chunk_mut(y, chunk, |piece, y| {
         let x = &x[piece * chunk..][..y.len()];
@@ -196,7 +221,15 @@ pub fn train_backward(
     moments: Moments<'_>,
     gradients: Gradients<'_>,
 ) -> Result<(), ShapeError> {
-    backward("batch_norm::train_backward", norm, x, dy, moments, gradients, true)
+    backward(
+        "batch_norm::train_backward",
+        norm,
+        x,
+        dy,
+        moments,
+        gradients,
+        true,
+    )
 }
 
 /// The gradients of [`infer_forward`]: the statistics are constants.
@@ -214,7 +247,15 @@ pub fn infer_backward(
     running: Moments<'_>,
     gradients: Gradients<'_>,
 ) -> Result<(), ShapeError> {
-    backward("batch_norm::infer_backward", norm, x, dy, running, gradients, false)
+    backward(
+        "batch_norm::infer_backward",
+        norm,
+        x,
+        dy,
+        running,
+        gradients,
+        false,
+    )
 }
 
 fn backward(
@@ -236,16 +277,39 @@ fn backward(
         return Ok(());
     }
     let inverse = norm.inverse_deviations(moments.variance);
-    let factor: Vec<f32> = norm.gamma.iter().zip(&inverse).map(|(gamma, inverse)| gamma * inverse).collect();
+    let factor: Vec<f32> = norm
+        .gamma
+        .iter()
+        .zip(&inverse)
+        .map(|(gamma, inverse)| gamma * inverse)
+        .collect();
     let [mean, wide_factor, beta] = [moments.mean, &factor, norm.beta].map(kernels::widen);
-    let affine = kernels::Affine { mean: &mean, factor: &wide_factor, beta: &beta, relu: norm.relu };
+    let affine = kernels::Affine {
+        mean: &mean,
+        factor: &wide_factor,
+        beta: &beta,
+        relu: norm.relu,
+    };
     kernels::gradient_sums(affine, x, dy, dgamma, dbeta);
-    dgamma.iter_mut().zip(&inverse).for_each(|(dgamma, inverse)| *dgamma *= inverse);
+    dgamma
+        .iter_mut()
+        .zip(&inverse)
+        .for_each(|(dgamma, inverse)| *dgamma *= inverse);
     // dx = factor·d + shift + slope·(x − mean)
-    let per_row = if through_statistics { -1.0 / norm.rows as f32 } else { 0.0 };
-    let shift: Vec<f32> = factor.iter().zip(&*dbeta).map(|(factor, dbeta)| factor * dbeta * per_row).collect();
+    let per_row = if through_statistics {
+        -1.0 / norm.rows as f32
+    } else {
+        0.0
+    };
+    let shift: Vec<f32> = factor
+        .iter()
+        .zip(&*dbeta)
+        .map(|(factor, dbeta)| factor * dbeta * per_row)
+        .collect();
     let slope = factor.iter().zip(&*dgamma).zip(&inverse);
-    let slope: Vec<f32> = slope.map(|((factor, dgamma), inverse)| factor * inverse * dgamma * per_row).collect();
+    let slope: Vec<f32> = slope
+        .map(|((factor, dgamma), inverse)| factor * inverse * dgamma * per_row)
+        .collect();
     let [shift, slope] = [shift, slope].map(|values| kernels::widen(&values));
     let chunk = kernels::rows_per_piece(norm.channels) * norm.channels;
     for_each_chunk_mut(dx, chunk, |piece, dx| {

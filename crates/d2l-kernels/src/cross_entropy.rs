@@ -15,10 +15,10 @@ pub mod naive;
 #[cfg(test)]
 mod tests;
 
-use crate::activation::vector::exp;
 use crate::ShapeError;
-use crate::error::checked_product;
+use crate::activation::vector::exp;
 use crate::arch::Simd;
+use crate::error::checked_product;
 use crate::par::{SendPtr, for_each_chunk_mut, for_each_piece};
 use crate::pieces::per_level;
 
@@ -40,24 +40,46 @@ pub struct CrossEntropy<'a> {
 impl<'a> CrossEntropy<'a> {
     /// Without smoothing, weights or ignored index.
     pub fn new(classes: usize, targets: &'a [u32]) -> Self {
-        Self { classes, targets, label_smoothing: 0.0, class_weights: None, ignore_index: None }
+        Self {
+            classes,
+            targets,
+            label_smoothing: 0.0,
+            class_weights: None,
+            ignore_index: None,
+        }
     }
 
     fn check(&self, operation: &'static str, logits: usize) -> Result<(), ShapeError> {
-        let Self { classes, targets, label_smoothing, class_weights, ignore_index } = *self;
+        let Self {
+            classes,
+            targets,
+            label_smoothing,
+            class_weights,
+            ignore_index,
+        } = *self;
         if classes == 0 {
             return Err(ShapeError::new(operation, "at least 1 class", "0"));
         }
         if !(0.0..=1.0).contains(&label_smoothing) {
-            return Err(ShapeError::new(operation, "label smoothing from 0 to 1", format!("{label_smoothing}")));
+            return Err(ShapeError::new(
+                operation,
+                "label smoothing from 0 to 1",
+                format!("{label_smoothing}"),
+            ));
         }
         if let Some(weights) = class_weights {
             ShapeError::check_len(operation, "class_weights", classes, weights.len())?;
         }
-        let bad = targets.iter().position(|&t| t as usize >= classes && Some(t) != ignore_index);
+        let bad = targets
+            .iter()
+            .position(|&t| t as usize >= classes && Some(t) != ignore_index);
         if let Some(row) = bad {
             let found = format!("target {} in row {row}", targets[row]);
-            return Err(ShapeError::new(operation, format!("targets below {classes}"), found));
+            return Err(ShapeError::new(
+                operation,
+                format!("targets below {classes}"),
+                found,
+            ));
         }
         let len = checked_product(operation, &[targets.len(), classes])?;
         ShapeError::check_len(operation, "logits", len, logits)
@@ -144,8 +166,12 @@ pub fn forward_backward(
         let start = piece * chunk;
         let count = chunk.min(batch - start);
         // SAFETY: each piece has its own rows of both outputs, which stay borrowed until all pieces have returned.
-        let (losses, dlogits) =
-            unsafe { (losses.slice(start, count), dlogits.slice(start * loss.classes, count * loss.classes)) };
+        let (losses, dlogits) = unsafe {
+            (
+                losses.slice(start, count),
+                dlogits.slice(start * loss.classes, count * loss.classes),
+            )
+        };
         rows(loss, smoothing, start, logits, dlosses, losses, dlogits);
     });
     Ok(())
@@ -157,8 +183,13 @@ pub fn forward_backward(
 /// Targets out of range, class weights of another length.
 pub fn total_weight(loss: &CrossEntropy<'_>) -> Result<f32, ShapeError> {
     loss.check("cross_entropy::total_weight", loss.targets.len() * loss.classes)?;
-    let targets = loss.targets.iter().filter(|&&target| Some(target) != loss.ignore_index);
-    Ok(targets.map(|&target| f64::from(loss.weight(target as usize))).sum::<f64>() as f32)
+    let targets = loss
+        .targets
+        .iter()
+        .filter(|&&target| Some(target) != loss.ignore_index);
+    Ok(targets
+        .map(|&target| f64::from(loss.weight(target as usize)))
+        .sum::<f64>() as f32)
 }
 
 /// Logits side by side; the order of a row's sum is the same at every level.
@@ -174,7 +205,10 @@ fn max_and_sum<S: Simd>(row: &[f32]) -> (f32, f32) {
             *max = if z > *max { z } else { *max };
         }
     }
-    let max = maxima.iter().chain(rest).fold(f32::NEG_INFINITY, |max, &z| if z > max { z } else { max });
+    let max = maxima
+        .iter()
+        .chain(rest)
+        .fold(f32::NEG_INFINITY, |max, &z| if z > max { z } else { max });
     let mut sums = [0.0; LANES];
     let mut add = |block: &[f32; LANES]| {
         for (sum, &z) in sums.iter_mut().zip(block) {

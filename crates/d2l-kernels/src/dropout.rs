@@ -38,7 +38,11 @@ fn apply(
     target: &mut [f32],
 ) -> Result<(), ShapeError> {
     if !(0.0..=1.0).contains(&p) {
-        return Err(ShapeError::new(operation, "a probability from 0 to 1", format!("{p}")));
+        return Err(ShapeError::new(
+            operation,
+            "a probability from 0 to 1",
+            format!("{p}"),
+        ));
     }
     ShapeError::check_len(operation, "output", source.len(), target.len())?;
     if p == 0.0 {
@@ -47,11 +51,23 @@ fn apply(
     }
     // In f64: p·2³² is exact, and 2³² itself (p = 1) exceeds every word.
     let threshold = (f64::from(p) * (1u64 << 32) as f64) as u64;
-    let scale = if p < 1.0 { (1.0 / (1.0 - f64::from(p))) as f32 } else { 0.0 };
+    let scale = if p < 1.0 {
+        (1.0 / (1.0 - f64::from(p))) as f32
+    } else {
+        0.0
+    };
     for_each_chunk_mut(target, PIECE, |piece, target| {
         let start = piece * PIECE;
         let source = &source[start..start + target.len()];
-        mask(threshold.min(u64::from(u32::MAX)) as u32, scale, key, counter, (start / 4) as u64, source, target);
+        mask(
+            threshold.min(u64::from(u32::MAX)) as u32,
+            scale,
+            key,
+            counter,
+            (start / 4) as u64,
+            source,
+            target,
+        );
     });
     Ok(())
 }

@@ -17,6 +17,8 @@ struct ReadmeExamples;
 pub mod activation;
 pub mod arch;
 pub mod batch_norm;
+#[cfg(test)]
+mod checks;
 pub mod conv2d;
 pub mod cross_entropy;
 pub mod dropout;

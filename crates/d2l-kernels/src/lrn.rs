@@ -36,7 +36,14 @@ pub struct LocalResponseNorm {
 impl LocalResponseNorm {
     /// PyTorch's default parameters: alpha 1e-4, beta 0.75, k 1.
     pub fn new(rows: usize, channels: usize, size: usize) -> Self {
-        Self { rows, channels, size, alpha: 1e-4, beta: 0.75, k: 1.0 }
+        Self {
+            rows,
+            channels,
+            size,
+            alpha: 1e-4,
+            beta: 0.75,
+            k: 1.0,
+        }
     }
 
     fn check(&self, operation: &'static str, lens: [(&str, usize); 2]) -> Result<(), ShapeError> {
@@ -44,7 +51,8 @@ impl LocalResponseNorm {
             return Err(ShapeError::new(operation, "a size above 0", "0"));
         }
         let len = checked_product(operation, &[self.rows, self.channels])?;
-        lens.into_iter().try_for_each(|(name, found)| ShapeError::check_len(operation, name, len, found))
+        lens.into_iter()
+            .try_for_each(|(name, found)| ShapeError::check_len(operation, name, len, found))
     }
 
     fn chunk(&self) -> usize {
@@ -62,7 +70,9 @@ pub fn forward(norm: &LocalResponseNorm, x: &[f32], y: &mut [f32]) -> Result<(),
         return Ok(());
     }
     let (norm, chunk) = (*norm, norm.chunk());
-    for_each_chunk_mut(y, chunk, |piece, y| forward_rows(norm, &x[piece * chunk..][..y.len()], y));
+    for_each_chunk_mut(y, chunk, |piece, y| {
+        forward_rows(norm, &x[piece * chunk..][..y.len()], y)
+    });
     Ok(())
 }
 
@@ -93,11 +103,17 @@ fn power(beta: f32, scale: &[f32], out: &mut [f32]) {
             *out = 1.0 / (root * root.sqrt());
         }
     } else if beta == 0.5 {
-        out.iter_mut().zip(scale).for_each(|(out, &scale)| *out = 1.0 / scale.sqrt());
+        out.iter_mut()
+            .zip(scale)
+            .for_each(|(out, &scale)| *out = 1.0 / scale.sqrt());
     } else if beta == 1.0 {
-        out.iter_mut().zip(scale).for_each(|(out, &scale)| *out = 1.0 / scale);
+        out.iter_mut()
+            .zip(scale)
+            .for_each(|(out, &scale)| *out = 1.0 / scale);
     } else {
-        out.iter_mut().zip(scale).for_each(|(out, &scale)| *out = scale.powf(-beta));
+        out.iter_mut()
+            .zip(scale)
+            .for_each(|(out, &scale)| *out = scale.powf(-beta));
     }
 }
 

@@ -7,9 +7,9 @@
 //!
 //! `step` counts from 1: the number of the update being made.
 
-#[cfg(test)]
-mod golden;
 pub mod naive;
+#[cfg(test)]
+mod tests;
 
 use crate::pieces::{ELEMENTS, for_each_chunks_mut, per_level};
 use crate::{ShapeError, par::for_each_chunk_mut};
@@ -31,7 +31,13 @@ pub struct SgdOptions {
 
 impl Default for SgdOptions {
     fn default() -> Self {
-        Self { learning_rate: 1e-3, momentum: 0.0, dampening: 0.0, weight_decay: 0.0, nesterov: false }
+        Self {
+            learning_rate: 1e-3,
+            momentum: 0.0,
+            dampening: 0.0,
+            weight_decay: 0.0,
+            nesterov: false,
+        }
     }
 }
 
@@ -65,7 +71,11 @@ impl AdamOptions {
     };
 
     /// `torch.optim.AdamW`'s defaults.
-    pub const ADAMW: Self = Self { weight_decay: 1e-2, decoupled_weight_decay: true, ..Self::ADAM };
+    pub const ADAMW: Self = Self {
+        weight_decay: 1e-2,
+        decoupled_weight_decay: true,
+        ..Self::ADAM
+    };
 }
 
 impl Default for AdamOptions {
@@ -94,7 +104,14 @@ pub struct RmsPropOptions {
 
 impl Default for RmsPropOptions {
     fn default() -> Self {
-        Self { learning_rate: 1e-2, alpha: 0.99, eps: 1e-8, weight_decay: 0.0, momentum: 0.0, centered: false }
+        Self {
+            learning_rate: 1e-2,
+            alpha: 0.99,
+            eps: 1e-8,
+            weight_decay: 0.0,
+            momentum: 0.0,
+            centered: false,
+        }
     }
 }
 
@@ -113,7 +130,12 @@ pub struct AdagradOptions {
 
 impl Default for AdagradOptions {
     fn default() -> Self {
-        Self { learning_rate: 1e-2, learning_rate_decay: 0.0, weight_decay: 0.0, eps: 1e-10 }
+        Self {
+            learning_rate: 1e-2,
+            learning_rate_decay: 0.0,
+            weight_decay: 0.0,
+            eps: 1e-10,
+        }
     }
 }
 
@@ -132,7 +154,12 @@ pub struct AdadeltaOptions {
 
 impl Default for AdadeltaOptions {
     fn default() -> Self {
-        Self { learning_rate: 1.0, rho: 0.9, eps: 1e-6, weight_decay: 0.0 }
+        Self {
+            learning_rate: 1.0,
+            rho: 0.9,
+            eps: 1e-6,
+            weight_decay: 0.0,
+        }
     }
 }
 
@@ -174,7 +201,11 @@ fn check_state(
 }
 
 fn check_step(operation: &'static str, step: u64) -> Result<(), ShapeError> {
-    if step > 0 { Ok(()) } else { Err(ShapeError::new(operation, "a step that counts from 1", "step 0")) }
+    if step > 0 {
+        Ok(())
+    } else {
+        Err(ShapeError::new(operation, "a step that counts from 1", "step 0"))
+    }
 }
 
 /// ```text
@@ -198,12 +229,22 @@ pub fn sgd(
     ShapeError::check_len(NAME, "gradient", len, gradient.len())?;
     check_step(NAME, step)?;
     let mut momentum = momentum;
-    check_state(NAME, "momentum", len, momentum.as_deref_mut(), options.momentum != 0.0)?;
+    check_state(
+        NAME,
+        "momentum",
+        len,
+        momentum.as_deref_mut(),
+        options.momentum != 0.0,
+    )?;
     let buffer = momentum.filter(|_| options.momentum != 0.0).unwrap_or_default();
     let scalars = SgdScalars {
         learning_rate: options.learning_rate as f32,
         momentum: options.momentum as f32,
-        fresh: if step == 1 { 1.0 } else { (1.0 - options.dampening) as f32 },
+        fresh: if step == 1 {
+            1.0
+        } else {
+            (1.0 - options.dampening) as f32
+        },
         weight_decay: options.weight_decay as f32,
         nesterov: options.nesterov,
         first: step == 1,
@@ -275,10 +316,20 @@ pub fn adam(
     let len = parameters.len();
     ShapeError::check_len(NAME, "gradient", len, gradient.len())?;
     check_step(NAME, step)?;
-    let AdamState { mean, mean_square, mut max_mean_square } = state;
+    let AdamState {
+        mean,
+        mean_square,
+        mut max_mean_square,
+    } = state;
     ShapeError::check_len(NAME, "mean", len, mean.len())?;
     ShapeError::check_len(NAME, "mean_square", len, mean_square.len())?;
-    check_state(NAME, "max_mean_square", len, max_mean_square.as_deref_mut(), false)?;
+    check_state(
+        NAME,
+        "max_mean_square",
+        len,
+        max_mean_square.as_deref_mut(),
+        false,
+    )?;
     let (decoupled, l2) = match options.decoupled_weight_decay {
         true => (options.learning_rate * options.weight_decay, 0.0),
         false => (0.0, options.weight_decay),
@@ -295,14 +346,18 @@ pub fn adam(
         eps: options.eps as f32,
     };
     let slices = [parameters, mean, mean_square, max_mean_square.unwrap_or_default()];
-    for_each_chunks_mut(slices, ELEMENTS, |start, [parameters, mean, mean_square, max_mean_square]| {
-        let gradient = &gradient[start..start + parameters.len()];
-        if max_mean_square.is_empty() {
-            adam_plain(scalars, parameters, gradient, mean, mean_square);
-        } else {
-            adam_amsgrad(scalars, parameters, gradient, mean, mean_square, max_mean_square);
-        }
-    });
+    for_each_chunks_mut(
+        slices,
+        ELEMENTS,
+        |start, [parameters, mean, mean_square, max_mean_square]| {
+            let gradient = &gradient[start..start + parameters.len()];
+            if max_mean_square.is_empty() {
+                adam_plain(scalars, parameters, gradient, mean, mean_square);
+            } else {
+                adam_amsgrad(scalars, parameters, gradient, mean, mean_square, max_mean_square);
+            }
+        },
+    );
     Ok(())
 }
 
@@ -371,7 +426,7 @@ per_level! {
 /// ```
 ///
 /// # Errors
-/// Lengths that differ, a missing buffer, step-independent.
+/// Lengths that differ, a missing buffer.
 pub fn rms_prop(
     options: &RmsPropOptions,
     parameters: &mut [f32],
@@ -381,17 +436,31 @@ pub fn rms_prop(
     const NAME: &str = "optim::rms_prop";
     let len = parameters.len();
     ShapeError::check_len(NAME, "gradient", len, gradient.len())?;
-    let RmsPropState { mean_square, mut mean, mut momentum } = state;
+    let RmsPropState {
+        mean_square,
+        mut mean,
+        mut momentum,
+    } = state;
     ShapeError::check_len(NAME, "mean_square", len, mean_square.len())?;
     check_state(NAME, "mean", len, mean.as_deref_mut(), options.centered)?;
-    check_state(NAME, "momentum", len, momentum.as_deref_mut(), options.momentum != 0.0)?;
+    check_state(
+        NAME,
+        "momentum",
+        len,
+        momentum.as_deref_mut(),
+        options.momentum != 0.0,
+    )?;
     let mean = mean.filter(|_| options.centered).unwrap_or_default();
     let momentum = momentum.filter(|_| options.momentum != 0.0).unwrap_or_default();
     let options = *options;
-    for_each_chunks_mut([parameters, mean_square, mean, momentum], ELEMENTS, |start, [p, s, mean, momentum]| {
-        let gradient = &gradient[start..start + p.len()];
-        rms_prop_piece(options, p, gradient, s, mean, momentum);
-    });
+    for_each_chunks_mut(
+        [parameters, mean_square, mean, momentum],
+        ELEMENTS,
+        |start, [p, s, mean, momentum]| {
+            let gradient = &gradient[start..start + p.len()];
+            rms_prop_piece(options, p, gradient, s, mean, momentum);
+        },
+    );
     Ok(())
 }
 
@@ -502,10 +571,14 @@ pub fn adadelta(
     ShapeError::check_len(NAME, "mean_square", len, mean_square.len())?;
     ShapeError::check_len(NAME, "mean_square_update", len, mean_square_update.len())?;
     let options = *options;
-    for_each_chunks_mut([parameters, mean_square, mean_square_update], ELEMENTS, |start, [p, s, u]| {
-        let gradient = &gradient[start..start + p.len()];
-        adadelta_piece(options, p, gradient, s, u);
-    });
+    for_each_chunks_mut(
+        [parameters, mean_square, mean_square_update],
+        ELEMENTS,
+        |start, [p, s, u]| {
+            let gradient = &gradient[start..start + p.len()];
+            adadelta_piece(options, p, gradient, s, u);
+        },
+    );
     Ok(())
 }
 
@@ -531,7 +604,9 @@ pub fn sum_of_squares(gradient: &[f32]) -> f64 {
     let mut pieces = vec![0f64; gradient.len().div_ceil(ELEMENTS)];
     for_each_chunk_mut(&mut pieces, 1, |piece, sum| {
         let start = piece * ELEMENTS;
-        sum.fill(sum_of_squares_piece(&gradient[start..(start + ELEMENTS).min(gradient.len())]));
+        sum.fill(sum_of_squares_piece(
+            &gradient[start..(start + ELEMENTS).min(gradient.len())],
+        ));
     });
     pieces.iter().sum()
 }

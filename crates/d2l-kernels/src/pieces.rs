@@ -41,7 +41,10 @@ pub(crate) fn for_each_chunks_mut<const N: usize>(
     f: impl Fn(usize, [&mut [f32]; N]) + Sync,
 ) {
     let len = slices.iter().map(|slice| slice.len()).max().unwrap_or(0);
-    assert!(slices.iter().all(|slice| slice.is_empty() || slice.len() == len), "slices of different lengths");
+    assert!(
+        slices.iter().all(|slice| slice.is_empty() || slice.len() == len),
+        "slices of different lengths"
+    );
     let slices = slices.map(|slice| (SendPtr::new(slice), slice.len()));
     for_each_piece(len.div_ceil(chunk), |piece| {
         let start = piece * chunk;

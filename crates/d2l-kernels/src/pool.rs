@@ -107,7 +107,10 @@ impl Pool2dShape {
                 return refuse("window, stride, image and channels above 0", format!("{self:?}"));
             }
             if padding > kernel / 2 {
-                return refuse("padding of at most half the window", format!("{name} {kernel}, padding {padding}"));
+                return refuse(
+                    "padding of at most half the window",
+                    format!("{name} {kernel}, padding {padding}"),
+                );
             }
             let Some(size) = self.out_size(axis, size[axis]) else {
                 return refuse("an output of at least 1×1", format!("{self:?}"));
@@ -122,7 +125,13 @@ impl Pool2dShape {
     fn plan(&self, operation: &'static str) -> Result<Plan, ShapeError> {
         let out = self.sizes(operation)?;
         let axis = |axis: usize, size| {
-            Axis::sliding(size, out[axis], self.kernel[axis], self.stride[axis], self.padding[axis])
+            Axis::sliding(
+                size,
+                out[axis],
+                self.kernel[axis],
+                self.stride[axis],
+                self.padding[axis],
+            )
         };
         Ok(Plan {
             batch: self.batch,
@@ -172,13 +181,26 @@ impl AdaptivePool2dShape {
     }
 
     fn plan(&self, operation: &'static str) -> Result<Plan, ShapeError> {
-        let sizes = [self.height, self.width, self.channels, self.out_height, self.out_width];
+        let sizes = [
+            self.height,
+            self.width,
+            self.channels,
+            self.out_height,
+            self.out_width,
+        ];
         if sizes.contains(&0) {
             let found = format!("{self:?}");
-            return Err(ShapeError::new(operation, "image, channels and output above 0", found));
+            return Err(ShapeError::new(
+                operation,
+                "image, channels and output above 0",
+                found,
+            ));
         }
         checked_product(operation, &[self.batch, self.height, self.width, self.channels])?;
-        checked_product(operation, &[self.batch, self.out_height, self.out_width, self.channels])?;
+        checked_product(
+            operation,
+            &[self.batch, self.out_height, self.out_width, self.channels],
+        )?;
         Ok(Plan {
             batch: self.batch,
             channels: self.channels,
@@ -201,12 +223,23 @@ struct Plan {
 impl Plan {
     /// Elements of one input row and of one output row.
     fn row_lens(&self) -> [usize; 2] {
-        [self.columns.inputs() * self.channels, self.columns.outputs() * self.channels]
+        [
+            self.columns.inputs() * self.channels,
+            self.columns.outputs() * self.channels,
+        ]
     }
 
-    fn check_lens(&self, operation: &'static str, names: [&str; 2], found: [usize; 2]) -> Result<(), ShapeError> {
+    fn check_lens(
+        &self,
+        operation: &'static str,
+        names: [&str; 2],
+        found: [usize; 2],
+    ) -> Result<(), ShapeError> {
         let [x_row, y_row] = self.row_lens();
-        let expected = [self.batch * self.rows.inputs() * x_row, self.batch * self.rows.outputs() * y_row];
+        let expected = [
+            self.batch * self.rows.inputs() * x_row,
+            self.batch * self.rows.outputs() * y_row,
+        ];
         ShapeError::check_len(operation, names[0], expected[0], found[0])?;
         ShapeError::check_len(operation, names[1], expected[1], found[1])
     }

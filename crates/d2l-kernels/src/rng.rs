@@ -111,7 +111,11 @@ pub struct Philox {
 impl Philox {
     /// The start of a stream of `seed`.
     pub fn new(seed: u64, stream: u64) -> Self {
-        Self::from_state(PhiloxState { seed, stream, position: 0 })
+        Self::from_state(PhiloxState {
+            seed,
+            stream,
+            position: 0,
+        })
     }
 
     /// A generator that goes on where the one that gave `state` stood.
@@ -138,10 +142,19 @@ impl Philox {
     }
 
     fn load_block(&mut self) {
-        let PhiloxState { seed, stream, position } = self.state;
+        let PhiloxState {
+            seed,
+            stream,
+            position,
+        } = self.state;
         let block = position / 4;
         self.block = philox4x32_10(
-            [block as u32, (block >> 32) as u32, stream as u32, (stream >> 32) as u32],
+            [
+                block as u32,
+                (block >> 32) as u32,
+                stream as u32,
+                (stream >> 32) as u32,
+            ],
             [seed as u32, (seed >> 32) as u32],
         );
     }

@@ -13,7 +13,10 @@ fn reduce<S: Simd>(x: f32) -> (i32, f32) {
     let shifted = S::mul_add(x, std::f32::consts::LOG2_E, MAGIC);
     let whole = shifted - MAGIC;
     let rest = S::mul_add(whole, -LN2_LOW, S::mul_add(whole, -LN2_HIGH, x));
-    ((shifted.to_bits() as i32).wrapping_sub(MAGIC.to_bits() as i32), rest)
+    (
+        (shifted.to_bits() as i32).wrapping_sub(MAGIC.to_bits() as i32),
+        rest,
+    )
 }
 
 /// `2ⁿ` for n from −126 to 127.
@@ -50,16 +53,14 @@ pub(crate) fn exp<S: Simd>(x: f32) -> f32 {
     value * power_of_two(half) * power_of_two(n - half)
 }
 
-/// eˣ − 1, accurate near 0.
+/// eˣ − 1, accurate near 0; for x up to 88.
 #[inline(always)]
 pub(crate) fn exp_m1<S: Simd>(x: f32) -> f32 {
-    // Below −17.4 the result rounds to −1.
-    let (n, r) = reduce::<S>(clamp(x, -20.0, 89.0));
-    let value = S::mul_add(r * r, tail::<S>(r), r);
-    let half = n >> 1;
-    let (first, second) = (power_of_two(half), power_of_two(n - half));
-    // 2ⁿ·(eʳ − 1) + (2ⁿ − 1); for n = 128 the second factor is applied last.
-    (S::mul_add(value, first, first) - 1.0 / second) * second
+    // Below −17.4 the result rounds to −1; above 88 the scale would leave the range.
+    let (n, r) = reduce::<S>(clamp(x, -20.0, 88.0));
+    let scale = power_of_two(n);
+    // 2ⁿ·(eʳ − 1) + (2ⁿ − 1)
+    S::mul_add(S::mul_add(r * r, tail::<S>(r), r), scale, scale - 1.0)
 }
 
 /// 1/(1 + e⁻ˣ).

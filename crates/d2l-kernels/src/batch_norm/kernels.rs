@@ -5,7 +5,7 @@
 //! lines up with it.
 
 use crate::arch::Simd;
-use crate::par::{SendPtr, for_each_piece};
+use crate::par::for_each_chunk_mut;
 use crate::pieces::per_level;
 use std::ops::Range;
 
@@ -41,21 +41,17 @@ pub(super) struct Affine<'a> {
     pub(super) relu: bool,
 }
 
-/// Runs `f(piece's range of elements, its two sums)` for every piece; `2·channels` sums a piece, zeros before.
+/// Runs `f(piece's range of elements, its sums)` for every piece; `per_piece` sums each, zeros before.
 fn sums_of_pieces(
     channels: usize,
     len: usize,
-    f: impl Fn(Range<usize>, &mut [f32], &mut [f32]) + Sync,
+    per_piece: usize,
+    f: impl Fn(Range<usize>, &mut [f32]) + Sync,
 ) -> Vec<f32> {
     let chunk = rows_per_piece(channels) * channels;
-    let pieces = len.div_ceil(chunk);
-    let mut sums = vec![0.0; pieces * 2 * channels];
-    let base = SendPtr::new(&mut sums);
-    for_each_piece(pieces, |piece| {
-        // SAFETY: each piece has its own `2·channels` of the sums, which outlive the call.
-        let sums = unsafe { base.slice(piece * 2 * channels, 2 * channels) };
-        let (first, second) = sums.split_at_mut(channels);
-        f(piece * chunk..((piece + 1) * chunk).min(len), first, second);
+    let mut sums = vec![0.0; len.div_ceil(chunk) * per_piece];
+    for_each_chunk_mut(&mut sums, per_piece, |piece, sums| {
+        f(piece * chunk..((piece + 1) * chunk).min(len), sums)
     });
     sums
 }
@@ -73,40 +69,52 @@ fn fold(wide: &mut [f32], sums: &mut [f32]) {
 
 /// Mean and biased variance of each column of `x`, which is not empty.
 pub(super) fn moments(channels: usize, x: &[f32], mean: &mut [f32], variance: &mut [f32]) {
-    let sums = sums_of_pieces(channels, x.len(), |range, mean, deviations| {
-        let mut wide = vec![0.0; 2 * wide_columns(channels)];
-        piece_moments(&x[range], &mut wide, mean, deviations);
+    let sums = sums_of_pieces(channels, x.len(), 3 * channels, |range, sums| {
+        let mut wide = vec![0.0; 3 * wide_columns(channels)];
+        let (pivots, sums) = sums.split_at_mut(channels);
+        let (deviations, squares) = sums.split_at_mut(channels);
+        piece_moments(&x[range], &mut wide, pivots, deviations, squares);
     });
     let rows = x.len() / channels;
     let per_piece = rows_per_piece(channels);
     let mut merged = vec![0f64; 2 * channels];
-    let (merged_mean, merged_deviations) = merged.split_at_mut(channels);
+    let (merged_mean, merged_squares) = merged.split_at_mut(channels);
     let mut seen = 0;
-    for sums in sums.chunks_exact(2 * channels) {
+    for sums in sums.chunks_exact(3 * channels) {
         let count = per_piece.min(rows - seen);
         let weight = count as f64 / (seen + count) as f64;
         let cross = weight * seen as f64;
-        let (means, deviations) = sums.split_at(channels);
-        let merged = merged_mean.iter_mut().zip(&mut *merged_deviations);
-        for ((merged_mean, merged_deviation), (&mean, &deviation)) in merged.zip(means.iter().zip(deviations)) {
-            let delta = f64::from(mean) - *merged_mean;
-            *merged_mean += delta * weight;
-            *merged_deviation += f64::from(deviation) + delta * delta * cross;
+        let (pivots, sums) = sums.split_at(channels);
+        let (deviations, squares) = sums.split_at(channels);
+        let merged = merged_mean.iter_mut().zip(&mut *merged_squares);
+        let piece = pivots.iter().zip(deviations).zip(squares);
+        for ((mean, sum), ((&pivot, &deviation), &square)) in merged.zip(piece) {
+            // The pivot is the piece's mean, rounded: the sum of the deviations from it says by how much.
+            let rest = f64::from(deviation) / count as f64;
+            let delta = f64::from(pivot) + rest - *mean;
+            *mean += delta * weight;
+            *sum += f64::from(square) - rest * f64::from(deviation) + delta * delta * cross;
         }
         seen += count;
     }
-    mean.iter_mut().zip(merged_mean).for_each(|(mean, merged)| *mean = *merged as f32);
-    let variances = variance.iter_mut().zip(merged_deviations);
+    mean.iter_mut()
+        .zip(merged_mean)
+        .for_each(|(mean, merged)| *mean = *merged as f32);
+    let variances = variance.iter_mut().zip(merged_squares);
     variances.for_each(|(variance, merged)| *variance = (*merged / rows as f64) as f32);
 }
 
 per_level! {
-    /// The mean of each column and the sum of squared deviations from it. `wide` holds zeros for two wide rows.
-    fn piece_moments<'a>(x: &'a [f32], wide: &'a mut [f32], mean: &'a mut [f32], deviations: &'a mut [f32]) {
+    /// The mean of each column, and the sums of the deviations from it and of their squares. `wide` is zeros for
+    /// three wide rows; the other outputs are zeros too.
+    fn piece_moments<'a>(
+        x: &'a [f32], wide: &'a mut [f32], mean: &'a mut [f32], deviations: &'a mut [f32], squares: &'a mut [f32]
+    ) {
         let channels = mean.len();
         let rows = (x.len() / channels) as f32;
-        let columns = wide.len() / 2;
-        let (sums, wide_mean) = wide.split_at_mut(columns);
+        let columns = wide.len() / 3;
+        let (sums, wide) = wide.split_at_mut(columns);
+        let (square_sums, wide_mean) = wide.split_at_mut(columns);
         for block in x.chunks(INNER_ROWS * columns) {
             for row in block.chunks(columns) {
                 for (sum, &x) in sums.iter_mut().zip(row) {
@@ -123,11 +131,15 @@ per_level! {
         }
         for block in x.chunks(INNER_ROWS * columns) {
             for row in block.chunks(columns) {
-                for ((sum, &x), &mean) in sums.iter_mut().zip(row).zip(&*wide_mean) {
-                    *sum = S::mul_add(x - mean, x - mean, *sum);
+                let sums = sums.iter_mut().zip(&mut *square_sums);
+                for (((sum, square_sum), &x), &mean) in sums.zip(row).zip(&*wide_mean) {
+                    let deviation = x - mean;
+                    *sum += deviation;
+                    *square_sum = S::mul_add(deviation, deviation, *square_sum);
                 }
             }
             fold(sums, deviations);
+            fold(square_sums, squares);
         }
     }
 }
@@ -144,7 +156,9 @@ per_level! {
 
 #[inline(always)]
 fn normalise_rows<S: Simd, const RELU: bool>(affine: Affine<'_>, x: &[f32], y: &mut [f32]) {
-    let Affine { mean, factor, beta, .. } = affine;
+    let Affine {
+        mean, factor, beta, ..
+    } = affine;
     let columns = mean.len();
     for (y, x) in y.chunks_mut(columns).zip(x.chunks(columns)) {
         for ((((y, &x), &mean), &factor), &beta) in y.iter_mut().zip(x).zip(mean).zip(factor).zip(beta) {
@@ -155,19 +169,35 @@ fn normalise_rows<S: Simd, const RELU: bool>(affine: Affine<'_>, x: &[f32], y: &
 }
 
 /// `dbeta = Σ d` and `dgamma = Σ d·(x − mean)`, with d the gradient behind the ReLU.
-pub(super) fn gradient_sums(affine: Affine<'_>, x: &[f32], dy: &[f32], dgamma: &mut [f32], dbeta: &mut [f32]) {
+pub(super) fn gradient_sums(
+    affine: Affine<'_>,
+    x: &[f32],
+    dy: &[f32],
+    dgamma: &mut [f32],
+    dbeta: &mut [f32],
+) {
     let channels = dgamma.len();
-    let sums = sums_of_pieces(channels, x.len(), |range, dgamma, dbeta| {
+    let sums = sums_of_pieces(channels, x.len(), 2 * channels, |range, sums| {
         let mut wide = vec![0.0; 2 * affine.mean.len()];
+        let (dgamma, dbeta) = sums.split_at_mut(channels);
         piece_gradient_sums(affine, &x[range.clone()], &dy[range], &mut wide, dgamma, dbeta);
     });
     let mut merged = vec![0f64; 2 * channels];
     for sums in sums.chunks_exact(2 * channels) {
-        merged.iter_mut().zip(sums).for_each(|(merged, &sum)| *merged += f64::from(sum));
+        merged
+            .iter_mut()
+            .zip(sums)
+            .for_each(|(merged, &sum)| *merged += f64::from(sum));
     }
     let (gamma_sums, beta_sums) = merged.split_at(channels);
-    dgamma.iter_mut().zip(gamma_sums).for_each(|(dgamma, &sum)| *dgamma = sum as f32);
-    dbeta.iter_mut().zip(beta_sums).for_each(|(dbeta, &sum)| *dbeta = sum as f32);
+    dgamma
+        .iter_mut()
+        .zip(gamma_sums)
+        .for_each(|(dgamma, &sum)| *dgamma = sum as f32);
+    dbeta
+        .iter_mut()
+        .zip(beta_sums)
+        .for_each(|(dbeta, &sum)| *dbeta = sum as f32);
 }
 
 per_level! {
@@ -186,7 +216,11 @@ per_level! {
 /// The gradient behind the ReLU of one element.
 #[inline(always)]
 fn behind_relu<S: Simd, const RELU: bool>(centred: f32, factor: f32, beta: f32, dy: f32) -> f32 {
-    if RELU && S::mul_add(centred, factor, beta) <= 0.0 { 0.0 } else { dy }
+    if RELU && S::mul_add(centred, factor, beta) <= 0.0 {
+        0.0
+    } else {
+        dy
+    }
 }
 
 #[inline(always)]
@@ -198,14 +232,23 @@ fn gradient_sums_rows<S: Simd, const RELU: bool>(
     dgamma: &mut [f32],
     dbeta: &mut [f32],
 ) {
-    let Affine { mean, factor, beta, .. } = affine;
+    let Affine {
+        mean, factor, beta, ..
+    } = affine;
     let columns = mean.len();
     let (gamma_sums, beta_sums) = wide.split_at_mut(columns);
     let block = INNER_ROWS * columns;
     for (x, dy) in x.chunks(block).zip(dy.chunks(block)) {
         for (x, dy) in x.chunks(columns).zip(dy.chunks(columns)) {
-            let channels = gamma_sums.iter_mut().zip(&mut *beta_sums).zip(mean).zip(factor).zip(beta);
-            for (((((gamma_sum, beta_sum), &mean), &factor), &beta), (&x, &dy)) in channels.zip(x.iter().zip(dy)) {
+            let channels = gamma_sums
+                .iter_mut()
+                .zip(&mut *beta_sums)
+                .zip(mean)
+                .zip(factor)
+                .zip(beta);
+            for (((((gamma_sum, beta_sum), &mean), &factor), &beta), (&x, &dy)) in
+                channels.zip(x.iter().zip(dy))
+            {
                 let centred = x - mean;
                 let d = behind_relu::<S, RELU>(centred, factor, beta, dy);
                 *gamma_sum = S::mul_add(d, centred, *gamma_sum);
@@ -239,9 +282,15 @@ fn input_gradient_rows<S: Simd, const RELU: bool>(
     slope: &[f32],
     dx: &mut [f32],
 ) {
-    let Affine { mean, factor, beta, .. } = affine;
+    let Affine {
+        mean, factor, beta, ..
+    } = affine;
     let columns = mean.len();
-    for ((dx, x), dy) in dx.chunks_mut(columns).zip(x.chunks(columns)).zip(dy.chunks(columns)) {
+    for ((dx, x), dy) in dx
+        .chunks_mut(columns)
+        .zip(x.chunks(columns))
+        .zip(dy.chunks(columns))
+    {
         let channels = mean.iter().zip(factor).zip(beta).zip(shift.iter().zip(slope));
         let elements = dx.iter_mut().zip(x.iter().zip(dy));
         for ((dx, (&x, &dy)), (((&mean, &factor), &beta), (&shift, &slope))) in elements.zip(channels) {

@@ -38,7 +38,11 @@ pub fn adaptive_avg_forward(shape: &AdaptivePool2dShape, x: &[f32], y: &mut [f32
 ///
 /// # Errors
 /// As [`adaptive_avg_forward`].
-pub fn adaptive_avg_backward(shape: &AdaptivePool2dShape, dy: &[f32], dx: &mut [f32]) -> Result<(), ShapeError> {
+pub fn adaptive_avg_backward(
+    shape: &AdaptivePool2dShape,
+    dy: &[f32],
+    dx: &mut [f32],
+) -> Result<(), ShapeError> {
     const NAME: &str = "pool::adaptive_avg_backward";
     backward(NAME, &shape.plan(NAME)?, dy, dx)
 }
@@ -60,7 +64,9 @@ fn forward(operation: &'static str, plan: &Plan, x: &[f32], y: &mut [f32]) -> Re
     plan.check_lens(operation, ["x", "y"], [x.len(), y.len()])?;
     let [_, y_row] = plan.row_lens();
     let rows_per_piece = plan.output_rows_per_piece();
-    for_each_chunk_mut(y, rows_per_piece * y_row, |piece, y| forward_rows(plan, piece * rows_per_piece, x, y));
+    for_each_chunk_mut(y, rows_per_piece * y_row, |piece, y| {
+        forward_rows(plan, piece * rows_per_piece, x, y)
+    });
     Ok(())
 }
 
@@ -130,7 +136,9 @@ fn backward(operation: &'static str, plan: &Plan, dy: &[f32], dx: &mut [f32]) ->
     plan.check_lens(operation, ["dx", "dy"], [dx.len(), dy.len()])?;
     let [x_row, _] = plan.row_lens();
     let rows_per_piece = plan.input_rows_per_piece();
-    for_each_chunk_mut(dx, rows_per_piece * x_row, |piece, dx| backward_rows(plan, piece * rows_per_piece, dy, dx));
+    for_each_chunk_mut(dx, rows_per_piece * x_row, |piece, dx| {
+        backward_rows(plan, piece * rows_per_piece, dy, dx)
+    });
     Ok(())
 }
 
@@ -155,7 +163,8 @@ fn backward_blocks<S: Simd, const L: usize>(plan: &Plan, first_row: usize, dy: &
         let output_rows = plan.rows.covering[input_row].clone();
         for (input, outputs) in plan.columns.covering.iter().enumerate() {
             let start = row * x_row + input * channels;
-            let last = image_start + output_rows.end.saturating_sub(1) * y_row
+            let last = image_start
+                + output_rows.end.saturating_sub(1) * y_row
                 + outputs.end.saturating_sub(1) * channels;
             for channel in (0..channels).step_by(L) {
                 let to = start + channel;

@@ -9,7 +9,12 @@ use crate::pieces::{for_each_chunk_pair_mut, per_level};
 ///
 /// # Errors
 /// A shape that [`Pool2dShape::check`] refuses, slices of other lengths, windows of more than 65536 elements.
-pub fn max_forward(shape: &Pool2dShape, x: &[f32], y: &mut [f32], argmax: &mut [Argmax]) -> Result<(), ShapeError> {
+pub fn max_forward(
+    shape: &Pool2dShape,
+    x: &[f32],
+    y: &mut [f32],
+    argmax: &mut [Argmax],
+) -> Result<(), ShapeError> {
     const NAME: &str = "pool::max_forward";
     forward(NAME, &shape.plan(NAME)?, x, y, argmax)
 }
@@ -66,7 +71,11 @@ fn check_taps(operation: &'static str, plan: &Plan) -> Result<(), ShapeError> {
     if taps <= 1 << Argmax::BITS {
         return Ok(());
     }
-    Err(ShapeError::new(operation, "windows of at most 65536 elements", format!("{taps}")))
+    Err(ShapeError::new(
+        operation,
+        "windows of at most 65536 elements",
+        format!("{taps}"),
+    ))
 }
 
 fn forward(
@@ -102,7 +111,13 @@ per_level! {
 /// The last block of a pixel's channels may spill over into the pixels behind it, which are written later: so long
 /// as that stays inside the slices, it costs less than a shorter block.
 #[inline(always)]
-fn forward_blocks<const L: usize>(plan: &Plan, first_row: usize, x: &[f32], y: &mut [f32], argmax: &mut [Argmax]) {
+fn forward_blocks<const L: usize>(
+    plan: &Plan,
+    first_row: usize,
+    x: &[f32],
+    y: &mut [f32],
+    argmax: &mut [Argmax],
+) {
     let channels = plan.channels;
     let [x_row, y_row] = plan.row_lens();
     for row in 0..y.len() / y_row {
@@ -229,7 +244,11 @@ fn backward_blocks<const L: usize, const RELU: bool>(
         let (image, input_row) = plan.rows.split_input(first_row + row);
         let image_start = image * plan.rows.outputs() * y_row;
         for input in 0..plan.columns.inputs() {
-            let covering = Covering { plan, image_start, input: [input_row, input] };
+            let covering = Covering {
+                plan,
+                image_start,
+                input: [input_row, input],
+            };
             let start = row * x_row + input * channels;
             let last = covering.last();
             for channel in (0..channels).step_by(L) {
@@ -262,7 +281,9 @@ impl Covering<'_> {
         let [row, column] = self.input;
         let (rows, columns) = (&self.plan.rows.covering[row], &self.plan.columns.covering[column]);
         let [_, y_row] = self.plan.row_lens();
-        self.image_start + rows.end.saturating_sub(1) * y_row + columns.end.saturating_sub(1) * self.plan.channels
+        self.image_start
+            + rows.end.saturating_sub(1) * y_row
+            + columns.end.saturating_sub(1) * self.plan.channels
     }
 }
 
@@ -275,7 +296,11 @@ fn gather<const L: usize, const RELU: bool>(
     argmax: &[Argmax],
     y: &[f32],
 ) -> [f32; L] {
-    let Covering { plan, image_start, input: [input_row, input] } = covering;
+    let Covering {
+        plan,
+        image_start,
+        input: [input_row, input],
+    } = covering;
     let [_, y_row] = plan.row_lens();
     let mut sum = [0.0; L];
     for output_row in plan.rows.covering[input_row].clone() {

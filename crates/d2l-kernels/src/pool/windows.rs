@@ -24,13 +24,22 @@ pub(super) struct Axis {
 
 impl Axis {
     /// Windows of `kernel` inputs, `stride` apart, the first one starting in the padding.
-    pub(super) fn sliding(inputs: usize, outputs: usize, kernel: usize, stride: usize, padding: usize) -> Self {
+    pub(super) fn sliding(
+        inputs: usize,
+        outputs: usize,
+        kernel: usize,
+        stride: usize,
+        padding: usize,
+    ) -> Self {
         let window = |output: usize| {
             // Positions count from the start of the padding.
             let begin = output * stride;
             let padded_end = (begin + kernel).min(inputs + 2 * padding);
             let inside = |position: usize| position.saturating_sub(padding).min(inputs);
-            Window { inputs: inside(begin)..inside(begin + kernel), padded: padded_end - begin }
+            Window {
+                inputs: inside(begin)..inside(begin + kernel),
+                padded: padded_end - begin,
+            }
         };
         Self::new(inputs, (0..outputs).map(window).collect())
     }
@@ -42,7 +51,10 @@ impl Axis {
         let window = |output: usize| {
             let begin = (output as u128 * wide_inputs / wide_outputs) as usize;
             let end = ((output as u128 + 1) * wide_inputs).div_ceil(wide_outputs) as usize;
-            Window { inputs: begin..end, padded: end - begin }
+            Window {
+                inputs: begin..end,
+                padded: end - begin,
+            }
         };
         Self::new(inputs, (0..outputs).map(window).collect())
     }
@@ -55,8 +67,16 @@ impl Axis {
             first..end.max(first)
         };
         let covering = (0..inputs).map(covering).collect();
-        let widest = windows.iter().map(|window| window.inputs.len()).max().unwrap_or(0);
-        Self { windows, covering, widest }
+        let widest = windows
+            .iter()
+            .map(|window| window.inputs.len())
+            .max()
+            .unwrap_or(0);
+        Self {
+            windows,
+            covering,
+            widest,
+        }
     }
 
     pub(super) fn inputs(&self) -> usize {
@@ -92,7 +112,13 @@ mod tests {
     fn sliding_windows_are_cut_at_the_edges() {
         let axis = Axis::sliding(5, 3, 3, 2, 1);
         assert_eq!(ranges(&axis), [0..2, 1..4, 3..5]);
-        assert_eq!(axis.windows.iter().map(|window| window.padded).collect::<Vec<_>>(), [3, 3, 3]);
+        assert_eq!(
+            axis.windows
+                .iter()
+                .map(|window| window.padded)
+                .collect::<Vec<_>>(),
+            [3, 3, 3]
+        );
         assert_eq!(axis.covering, [0..1, 0..2, 1..2, 1..3, 2..3]);
         assert_eq!(axis.widest, 3);
     }

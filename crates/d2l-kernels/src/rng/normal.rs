@@ -38,7 +38,10 @@ fn sin_cos_turn(word: u32) -> (f32, f32) {
     // Quarters 1 and 2 turn the cosine's sign, 2 and 3 the sine's: move that bit to the sign bit.
     let sin_sign = (quarter & 2) << 30;
     let cos_sign = (quarter.wrapping_add(1) & 2) << 30;
-    (f32::from_bits(sin.to_bits() ^ sin_sign), f32::from_bits(cos.to_bits() ^ cos_sign))
+    (
+        f32::from_bits(sin.to_bits() ^ sin_sign),
+        f32::from_bits(cos.to_bits() ^ cos_sign),
+    )
 }
 
 #[cfg(test)]
@@ -69,7 +72,10 @@ mod tests {
         for word in [0, 1, u32::MAX, 1 << 31, 1 << 29, (1 << 29) - 1] {
             for other in [0, 1, u32::MAX, 1 << 30] {
                 let (a, b) = box_muller(word, other);
-                assert!(a.is_finite() && b.is_finite() && a.hypot(b) < 6.7, "{word} {other}: {a} {b}");
+                assert!(
+                    a.is_finite() && b.is_finite() && a.hypot(b) < 6.7,
+                    "{word} {other}: {a} {b}"
+                );
             }
         }
         assert_eq!(box_muller(u32::MAX, 0).0, 0.0);

@@ -5,8 +5,16 @@ use crate::testing::{at_every_level, with_threads};
 #[test]
 fn known_answers_of_random123() {
     let cases = [
-        ([0; 4], [0; 2], [0x6627_e8d5, 0xe169_c58d, 0xbc57_ac4c, 0x9b00_dbd8]),
-        ([u32::MAX; 4], [u32::MAX; 2], [0x408f_276d, 0x41c8_3b0e, 0xa20b_c7c6, 0x6d54_51fd]),
+        (
+            [0; 4],
+            [0; 2],
+            [0x6627_e8d5, 0xe169_c58d, 0xbc57_ac4c, 0x9b00_dbd8],
+        ),
+        (
+            [u32::MAX; 4],
+            [u32::MAX; 2],
+            [0x408f_276d, 0x41c8_3b0e, 0xa20b_c7c6, 0x6d54_51fd],
+        ),
         (
             [0x243f_6a88, 0x85a3_08d3, 0x1319_8a2e, 0x0370_7344],
             [0xa409_3822, 0x299f_31d0],
@@ -83,7 +91,11 @@ fn fills_are_the_same_for_any_threads_and_level() {
     // And equal to drawing word by word.
     let mut rng = Philox::new(11, 0);
     rng.jump(4);
-    assert!(expected[..3 * PIECE].iter().all(|&bits| bits == (-2.0 + 5.0 * rng.uniform_f32()).to_bits()));
+    assert!(
+        expected[..3 * PIECE]
+            .iter()
+            .all(|&bits| bits == (-2.0 + 5.0 * rng.uniform_f32()).to_bits())
+    );
 }
 
 #[test]
@@ -104,7 +116,13 @@ fn normal_moments_and_tails() {
     let mut values = vec![0f32; 1 << 20];
     Philox::new(3, 0).fill_normal(0.0, 1.0, &mut values);
     let count = values.len() as f64;
-    let moment = |power| values.iter().map(|&value| f64::from(value).powi(power)).sum::<f64>() / count;
+    let moment = |power| {
+        values
+            .iter()
+            .map(|&value| f64::from(value).powi(power))
+            .sum::<f64>()
+            / count
+    };
     // Five standard errors (√(1/n), √(2/n), √(15/n), √(96/n)).
     assert!(moment(1).abs() < 5.0 / count.sqrt());
     assert!((moment(2) - 1.0).abs() < 5.0 * (2.0 / count).sqrt());
@@ -113,7 +131,10 @@ fn normal_moments_and_tails() {
     let tail = values.iter().filter(|value| value.abs() > 3.0).count() as f64 / count;
     assert!((tail - 0.0027).abs() < 5.0 * (0.0027f64 / count).sqrt(), "{tail}");
     // Neighbours are not correlated.
-    let products: f64 = values.windows(2).map(|pair| f64::from(pair[0]) * f64::from(pair[1])).sum();
+    let products: f64 = values
+        .windows(2)
+        .map(|pair| f64::from(pair[0]) * f64::from(pair[1]))
+        .sum();
     assert!((products / count).abs() < 5.0 / count.sqrt());
 }
 
@@ -125,7 +146,10 @@ fn below_is_uniform_and_bounded() {
         counts[rng.below(7) as usize] += 1;
     }
     // Chi-squared with 6 degrees of freedom: 22.5 has probability 0.001.
-    let chi: f64 = counts.iter().map(|&count| (f64::from(count) - 1e4).powi(2) / 1e4).sum();
+    let chi: f64 = counts
+        .iter()
+        .map(|&count| (f64::from(count) - 1e4).powi(2) / 1e4)
+        .sum();
     assert!(chi < 22.5, "{counts:?}");
     assert!((0..100).all(|_| rng.below(1) == 0));
     let large = (1 << 63) + 1;
@@ -144,7 +168,10 @@ fn shuffles_are_fair_permutations() {
     }
     assert_eq!(counts.len(), 24);
     // Chi-squared with 23 degrees of freedom: 49.7 has probability 0.001.
-    let chi: f64 = counts.values().map(|&count| (f64::from(count) - 1e3).powi(2) / 1e3).sum();
+    let chi: f64 = counts
+        .values()
+        .map(|&count| (f64::from(count) - 1e3).powi(2) / 1e3)
+        .sum();
     assert!(chi < 49.7, "{chi}");
     rng.shuffle::<u8>(&mut []);
 }
