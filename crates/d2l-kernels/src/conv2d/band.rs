@@ -72,6 +72,19 @@ impl Bands {
         }
     }
 
+    /// Bands of `images` images where that is above one (the last may have fewer), else of at most `rows` rows.
+    pub(super) fn exact(batch: usize, grid_rows: usize, images: usize, rows: usize) -> Self {
+        if images > 1 {
+            return Self {
+                batch,
+                grid_rows,
+                images,
+                rows: grid_rows,
+            };
+        }
+        Self::new(batch, grid_rows, 1, rows)
+    }
+
     /// Rows of windows of the largest band, over all its images.
     pub(super) fn max_rows(&self) -> usize {
         self.images * self.rows

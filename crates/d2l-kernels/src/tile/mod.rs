@@ -34,23 +34,35 @@ const MAX_WIDTH: usize = 32;
 pub(crate) struct Walk {
     counts: [usize; 3],
     strides: [usize; 3],
+    /// Steps of `b` to leave out after each round of the outermost loop.
+    skip: usize,
 }
 
 impl Walk {
     /// Loops of `counts` steps, `strides` floats apart. Neighbouring loops that amount to one are merged, so that
     /// the innermost loop is as long as it can be.
     pub(crate) fn new(counts: [usize; 3], strides: [usize; 3]) -> Self {
+        Self::skipping(counts, strides, 0)
+    }
+
+    /// As [`new`](Self::new), but after each round of the outermost of the three loops `skip` steps of `b` are left
+    /// out.
+    pub(crate) fn skipping(counts: [usize; 3], strides: [usize; 3], skip: usize) -> Self {
+        // The loop that skips stays where it is.
+        let fixed = usize::from(skip > 0);
         let mut merged = Self {
             counts: [1; 3],
             strides: [0; 3],
+            skip,
         };
-        let mut level = 3;
-        for (count, stride) in counts.into_iter().zip(strides).rev() {
-            let one_loop =
-                level < 3 && (count == 1 || merged.counts[level] * merged.strides[level] == stride);
-            if one_loop {
+        merged.counts[..fixed].copy_from_slice(&counts[..fixed]);
+        merged.strides[..fixed].copy_from_slice(&strides[..fixed]);
+        let mut level = 2;
+        (merged.counts[level], merged.strides[level]) = (counts[2], strides[2]);
+        for (&count, &stride) in counts[fixed..2].iter().zip(&strides[fixed..2]).rev() {
+            if count == 1 || merged.counts[level] * merged.strides[level] == stride {
                 merged.counts[level] *= count;
-            } else if level < 3 && merged.counts[level] == 1 {
+            } else if merged.counts[level] == 1 {
                 (merged.counts[level], merged.strides[level]) = (count, stride);
             } else {
                 level -= 1;
@@ -65,11 +77,13 @@ impl Walk {
         Self {
             counts: [1, 1, count],
             strides: [0, 0, stride],
+            skip: 0,
         }
     }
 
     /// Steps in all.
-    pub(crate) fn steps(&self) -> usize {
+    #[cfg(test)]
+    fn steps(&self) -> usize {
         self.counts.iter().product()
     }
 }
@@ -143,8 +157,8 @@ pub(crate) fn micro_kernel() -> &'static MicroKernel {
     static PORTABLE: MicroKernel = MicroKernel {
         rows: 6,
         width: 8,
-        wide: tile::<Portable, 6, 2>,
-        narrow: tile::<Portable, 6, 1>,
+        wide: portable::<2>,
+        narrow: portable::<1>,
     };
     #[cfg(target_arch = "x86_64")]
     static AVX2: MicroKernel = MicroKernel {
@@ -211,8 +225,8 @@ impl MicroKernel {
     /// Computes a tile of `panel`.
     ///
     /// # Safety
-    /// `tile.a[..self.rows]` must be readable at every offset of the walk, `tile.b` for `walk.steps()` rows of
-    /// `panel.width` floats, `tile.c[..tile.rows]` readable and writable for `panel.columns` floats each, a bias
+    /// `tile.a[..self.rows]` must be readable at every offset of the walk, `tile.b` for as many rows of `panel.width`
+    /// floats as the walk has steps, those it skips included, `tile.c[..tile.rows]` readable and writable for `panel.columns` floats each, a bias
     /// that is not null readable for `panel.columns` floats. `self` must come from [`micro_kernel`], `panel` from
     /// `self`.
     #[inline]
@@ -227,35 +241,59 @@ impl MicroKernel {
     }
 }
 
-/// # Safety
-/// The processor must have AVX2 and FMA; see [`MicroKernel::run`].
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma")]
-unsafe fn avx2<const VECTORS: usize>(operands: &Tile, columns: usize) {
-    // SAFETY: the caller's promise.
-    unsafe { tile::<crate::arch::Avx2, 6, VECTORS>(operands, columns) }
+/// Names the tile and its epilogue for one level: functions of their own, with the level's features.
+macro_rules! name_level {
+    ($tile:ident, $finish:ident, $simd:ty, $rows:literal $(, $features:literal)?) => {
+        /// # Safety
+        /// The processor must have the level; see [`MicroKernel::run`].
+        $(#[target_feature(enable = $features)])?
+        unsafe fn $tile<const VECTORS: usize>(operands: &Tile, columns: usize) {
+            // SAFETY: the caller's promise.
+            unsafe { tile::<$simd, $rows, VECTORS>(operands, columns, $finish::<VECTORS>) }
+        }
+
+        /// # Safety
+        /// The processor must have the level; see [`finish`].
+        $(#[target_feature(enable = $features)])?
+        #[inline(never)]
+        unsafe fn $finish<const VECTORS: usize>(sums: *const f32, operands: &Tile, columns: usize) {
+            // SAFETY: the caller's promise.
+            unsafe { finish::<$simd, VECTORS>(sums, operands, columns) }
+        }
+    };
 }
 
-/// # Safety
-/// The processor must have AVX-512; see [`MicroKernel::run`].
+name_level!(portable, finish_portable, Portable, 6);
 #[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
-unsafe fn avx512<const VECTORS: usize>(operands: &Tile, columns: usize) {
-    // SAFETY: the caller's promise.
-    unsafe { tile::<crate::arch::Avx512, 12, VECTORS>(operands, columns) }
-}
+name_level!(avx2, finish_avx2, crate::arch::Avx2, 6, "avx2,fma");
+#[cfg(target_arch = "x86_64")]
+name_level!(
+    avx512,
+    finish_avx512,
+    crate::arch::Avx512,
+    12,
+    "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma"
+);
 
 /// The tile of `ROWS` rows and `VECTORS` registers of columns, for one level.
 ///
 /// # Safety
 /// See [`MicroKernel::run`].
 #[inline(always)]
-unsafe fn tile<S: Simd, const ROWS: usize, const VECTORS: usize>(tile: &Tile, columns: usize) {
+unsafe fn tile<S: Simd, const ROWS: usize, const VECTORS: usize>(
+    tile: &Tile,
+    columns: usize,
+    finish: Finish,
+) {
     let mut sums = [[S::Vector::splat(0.0); VECTORS]; ROWS];
     let mut a = [std::ptr::null(); ROWS];
     a.copy_from_slice(&tile.a[..ROWS]);
     let mut b = tile.b;
-    let Walk { counts, strides } = tile.walk;
+    let Walk {
+        counts,
+        strides,
+        skip,
+    } = tile.walk;
     for outer in 0..counts[0] {
         for middle in 0..counts[1] {
             let mut offset = outer * strides[0] + middle * strides[1];
@@ -277,6 +315,8 @@ unsafe fn tile<S: Simd, const ROWS: usize, const VECTORS: usize>(tile: &Tile, co
                 offset += strides[2];
             }
         }
+        // Wrapping: after the last round this may point past the panel.
+        b = b.wrapping_add(skip * VECTORS * S::LANES);
     }
     let mut finished = [MaybeUninit::<f32>::uninit(); MAX_ROWS * MAX_WIDTH];
     for i in 0..ROWS {
@@ -287,39 +327,56 @@ unsafe fn tile<S: Simd, const ROWS: usize, const VECTORS: usize>(tile: &Tile, co
         }
     }
     // SAFETY: the sums of `tile.rows` rows were just written; the rest is the caller's promise.
-    unsafe { finish(finished.as_ptr().cast(), VECTORS * S::LANES, tile, columns) }
+    unsafe { finish(finished.as_ptr().cast(), tile, columns) }
 }
 
-/// Applies the epilogue to `sums[rows][width]` and writes the columns that exist.
+type Finish = unsafe fn(*const f32, &Tile, usize);
+
+/// Applies the epilogue to `sums[rows][VECTORS · LANES]` and writes the columns that exist.
 ///
 /// # Safety
 /// `sums` must hold the tile's rows; see [`MicroKernel::run`].
-#[inline(never)]
-unsafe fn finish(sums: *const f32, width: usize, tile: &Tile, columns: usize) {
+#[inline(always)]
+unsafe fn finish<S: Simd, const VECTORS: usize>(sums: *const f32, tile: &Tile, columns: usize) {
     let Epilogue {
         bias,
         accumulate,
         relu,
     } = tile.epilogue;
-    for row in 0..tile.rows {
-        // SAFETY: the caller vouches for `rows` rows of `width ≥ columns` sums, and for `columns` floats at `c`
-        // and `bias`.
-        unsafe {
-            let sums = sums.add(row * width);
-            let c = tile.c[row];
-            if bias.is_null() && !accumulate && !relu {
-                std::ptr::copy_nonoverlapping(sums, c, columns);
-                continue;
+    for j in 0..VECTORS {
+        let first = j * S::LANES;
+        if columns < first + S::LANES {
+            for column in first..columns {
+                for row in 0..tile.rows {
+                    // SAFETY: the caller vouches for `columns` floats at `c` and `bias`.
+                    unsafe {
+                        let c = tile.c[row].add(column);
+                        let mut value = *sums.add(row * VECTORS * S::LANES + column);
+                        value += if bias.is_null() { 0.0 } else { *bias.add(column) };
+                        value += if accumulate { *c } else { 0.0 };
+                        *c = if relu && value < 0.0 { 0.0 } else { value };
+                    }
+                }
             }
-            for column in 0..columns {
-                let mut value = *sums.add(column);
-                if !bias.is_null() {
-                    value += *bias.add(column);
-                }
+            return;
+        }
+        // SAFETY: the columns of this vector exist, so the caller vouches for them at `c` and `bias`.
+        unsafe {
+            let bias = if bias.is_null() {
+                S::Vector::splat(0.0)
+            } else {
+                S::Vector::load(bias.add(first))
+            };
+            for row in 0..tile.rows {
+                let c = tile.c[row].add(first);
+                let mut value = S::Vector::load(sums.add((row * VECTORS + j) * S::LANES)).add(bias);
                 if accumulate {
-                    value += *c.add(column);
+                    value = value.add(S::Vector::load(c));
                 }
-                *c.add(column) = if relu && value < 0.0 { 0.0 } else { value };
+                if relu {
+                    value = value.relu();
+                }
+                value.store(c);
             }
         }
     }

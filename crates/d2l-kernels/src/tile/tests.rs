@@ -99,3 +99,43 @@ fn transposed_packing_is_packing_of_the_transpose() {
         assert_eq!(wanted, got);
     }
 }
+
+/// Leaving out steps of `b` is the same as packing fewer of them.
+#[test]
+fn skipped_steps_are_left_out() {
+    at_every_level(|level| {
+        let kernel = micro_kernel();
+        let panel = kernel.panel(kernel.width, 0);
+        let (a, matrix) = (values(100, 1), values(3 * 10 * panel.width, 2));
+        // Rounds of 2 × 3 steps, then 4 that are left out.
+        let kept: Vec<f32> = matrix
+            .chunks(10 * panel.width)
+            .flat_map(|round| &round[..6 * panel.width])
+            .copied()
+            .collect();
+        let product = |b: &[f32], walk: Walk| {
+            let mut c = vec![0.0; panel.width];
+            let (a, c_start) = ([a.as_ptr(); MAX_ROWS], [c.as_mut_ptr(); MAX_ROWS]);
+            let tile = Tile {
+                a,
+                c: c_start,
+                rows: 1,
+                b: b.as_ptr(),
+                walk,
+                epilogue: Epilogue::STORE,
+            };
+            // SAFETY: `a` reaches 2 · 30 + 7 + 2, `b` holds every step, `c` a row.
+            unsafe { kernel.run(&panel, &tile) };
+            c
+        };
+        for strides in [[30, 7, 1], [30, 3, 1]] {
+            let skipping = product(&matrix, Walk::skipping([3, 2, 3], strides, 4));
+            assert_close(
+                &level.to_string(),
+                &product(&kept, Walk::new([3, 2, 3], strides)),
+                &skipping,
+                1e-6,
+            );
+        }
+    });
+}
