@@ -9,7 +9,7 @@
 //! more than [`MAX_EXPANSION`] times what was read of it (deflate can reach 1032), so the memory
 //! used is bounded by the real size of the file whatever it claims.
 
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufReader, Chain, Cursor, Read};
 
 use flate2::bufread::MultiGzDecoder;
 
@@ -136,24 +136,23 @@ impl Idx {
     /// # Errors
     /// Any [`IdxError`].
     pub fn read(reader: impl Read, rank: usize) -> Result<Self, IdxError> {
-        let mut reader = BufReader::with_capacity(
-            STEP,
-            Counted {
-                inner: reader,
-                count: 0,
-            },
-        );
-        let start = reader.fill_buf()?;
+        let mut reader = Counted {
+            inner: reader,
+            count: 0,
+        };
+        let mut start = Vec::with_capacity(2);
+        reader.by_ref().take(2).read_to_end(&mut start)?;
         if start.is_empty() {
             return Err(IdxError::Empty);
         }
-        // A one-byte first read of a gzip file is no gzip by this test; regular files and sockets
-        // never give one, and the header check below then names what it saw.
-        if start.starts_with(&[0x1f, 0x8b]) {
-            read_body(Body::Gzip(MultiGzDecoder::new(reader)), rank)
+        let is_gzip = start == [0x1f, 0x8b];
+        let reader = BufReader::with_capacity(STEP, Cursor::new(start).chain(reader));
+        let body = if is_gzip {
+            Body::Gzip(Box::new(MultiGzDecoder::new(reader)))
         } else {
-            read_body(Body::Plain(reader), rank)
-        }
+            Body::Plain(reader)
+        };
+        read_body(body, rank)
     }
 
     /// The file's bytes, uncompressed: the inverse of [`Idx::read`].
@@ -181,9 +180,12 @@ impl<R: Read> Read for Counted<R> {
     }
 }
 
+/// The stream from its first byte on.
+type Start<R> = BufReader<Chain<Cursor<Vec<u8>>, Counted<R>>>;
+
 enum Body<R: Read> {
-    Plain(BufReader<Counted<R>>),
-    Gzip(MultiGzDecoder<BufReader<Counted<R>>>),
+    Plain(Start<R>),
+    Gzip(Box<MultiGzDecoder<Start<R>>>),
 }
 
 impl<R: Read> Body<R> {
@@ -214,7 +216,7 @@ impl<R: Read> Body<R> {
 
     fn check_expansion(&self, unfolded: u64) -> Result<(), IdxError> {
         let Self::Gzip(reader) = self else { return Ok(()) };
-        let compressed = reader.get_ref().get_ref().count;
+        let compressed = reader.get_ref().get_ref().get_ref().1.count;
         if unfolded
             > compressed
                 .saturating_mul(MAX_EXPANSION)

@@ -211,6 +211,12 @@ impl<'a> Downloader<'a> {
             if self.progress.cancelled() {
                 return Err(Refused::Cancelled);
             }
+            if Instant::now() >= deadline {
+                let limit = self.network.file_timeout.as_secs_f64();
+                return Err(Refused::Because(format!(
+                    "not complete after {limit:.1} s: given up"
+                )));
+            }
             if let Ok(output) = tokio::time::timeout(TICK.min(patience), future.as_mut()).await {
                 return Ok(output);
             }
@@ -218,12 +224,6 @@ impl<'a> Downloader<'a> {
                 let silence = patience.as_secs_f64();
                 return Err(Refused::Because(format!(
                     "nothing came for {silence:.1} s: given up"
-                )));
-            }
-            if Instant::now() >= deadline {
-                let limit = self.network.file_timeout.as_secs_f64();
-                return Err(Refused::Because(format!(
-                    "not complete after {limit:.1} s: given up"
                 )));
             }
         }

@@ -2,10 +2,7 @@
 
 use std::sync::Arc;
 
-use fast_image_resize::images::{ImageRef, TypedImage};
-use fast_image_resize::pixels::U8;
-use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer};
-
+use super::resize::Resize;
 use super::{Augment, HostBatch, LoaderOptions, Normalize};
 use crate::error::{Error, Result};
 use crate::image_set::ImageSet;
@@ -14,7 +11,7 @@ use crate::image_set::ImageSet;
 #[derive(Debug)]
 pub(crate) struct Gather {
     set: Arc<ImageSet>,
-    resize: Option<usize>,
+    resize: Option<(usize, Resize)>,
     normalize: Option<Normalize>,
     augment: Augment,
 }
@@ -46,9 +43,11 @@ impl Gather {
         if u32::try_from(set.len()).is_err() {
             return Err(Error::Options("more than 2³² − 1 examples".to_owned()));
         }
+        let [_, height, width] = set.shape();
+        let resize = options.resize.filter(|&size| [size, size] != [height, width]);
         Ok(Self {
+            resize: resize.map(|size| (size, Resize::new([height, width], [size, size]))),
             set,
-            resize: options.resize,
             normalize: options.normalize,
             augment: options.augment,
         })
@@ -61,7 +60,8 @@ impl Gather {
     pub(crate) fn shape(&self) -> [usize; 3] {
         let [channels, height, width] = self.set.shape();
         self.resize
-            .map_or([channels, height, width], |size| [channels, size, size])
+            .as_ref()
+            .map_or([channels, height, width], |&(size, _)| [channels, size, size])
     }
 
     /// The batch of the examples at `indices`.
@@ -79,8 +79,7 @@ impl Gather {
                 from.iter().product()
             }
         ];
-        let mut resized = vec![0u8; if from == to { 0 } else { size }];
-        let mut resizer = (from != to).then(Resizer::new);
+        let mut resizer = self.resize.as_ref().map(|(_, resize)| Resizer::new(resize, size));
         for (&index, target) in indices.iter().zip(pixels.chunks_exact_mut(size)) {
             let Some((mut image, label)) = self.set.image(index as usize) else {
                 return Err(Error::Options(format!("there is no example {index}")));
@@ -91,8 +90,7 @@ impl Gather {
                 image = &changed;
             }
             if let Some(resizer) = &mut resizer {
-                resize(resizer, image, from, &mut resized, to)?;
-                image = &resized;
+                image = resizer.apply(image, from);
             }
             scale(image, target);
         }
@@ -107,42 +105,43 @@ impl Gather {
     }
 }
 
+/// A resize with its buffers.
+struct Resizer<'a> {
+    resize: &'a Resize,
+    narrow: Vec<u8>,
+    sums: Vec<i32>,
+    resized: Vec<u8>,
+}
+
+impl<'a> Resizer<'a> {
+    fn new(resize: &'a Resize, size: usize) -> Self {
+        let (narrow, sums) = resize.scratch_len();
+        Self {
+            resize,
+            narrow: vec![0; narrow],
+            sums: vec![0; sums],
+            resized: vec![0; size],
+        }
+    }
+
+    /// Resizes each channel of a picture of shape `[channels, height, width]`.
+    fn apply(&mut self, image: &[u8], [channels, height, width]: [usize; 3]) -> &[u8] {
+        let plane = self.resized.len() / channels;
+        let planes = image
+            .chunks_exact(height * width)
+            .zip(self.resized.chunks_exact_mut(plane));
+        for (source, target) in planes {
+            self.resize
+                .apply(source, target, &mut self.narrow, &mut self.sums);
+        }
+        &self.resized
+    }
+}
+
 /// `ToTensor`: each 8-bit value divided by 255. The loop has no branch and no bound to check, so
 /// it compiles to vector conversions and divisions.
 fn scale(image: &[u8], target: &mut [f32]) {
     for (value, &byte) in target.iter_mut().zip(image) {
         *value = f32::from(byte) / 255.0;
     }
-}
-
-/// PIL's bilinear resize of each channel: 8-bit fixed-point convolution with a triangle filter
-/// that widens when shrinking.
-fn resize(
-    resizer: &mut Resizer,
-    source: &[u8],
-    [_, from_height, from_width]: [usize; 3],
-    target: &mut [u8],
-    [_, to_height, to_width]: [usize; 3],
-) -> Result<()> {
-    let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear));
-    let failed = |error: &dyn std::fmt::Display| Error::Options(format!("cannot resize: {error}"));
-    let planes = source.chunks_exact(from_height * from_width);
-    for (source, target) in planes.zip(target.chunks_exact_mut(to_height * to_width)) {
-        let source = ImageRef::new(
-            from_width as u32,
-            from_height as u32,
-            source,
-            fast_image_resize::PixelType::U8,
-        )
-        .map_err(|error| failed(&error))?;
-        let mut target = TypedImage::<U8>::from_buffer(to_width as u32, to_height as u32, target)
-            .map_err(|error| failed(&error))?;
-        let source = source
-            .typed_image::<U8>()
-            .ok_or_else(|| failed(&"the picture is not 8-bit"))?;
-        resizer
-            .resize_typed(&source, &mut target, &options)
-            .map_err(|error| failed(&error))?;
-    }
-    Ok(())
 }

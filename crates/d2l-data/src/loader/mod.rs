@@ -13,6 +13,7 @@
 mod augment;
 mod gather;
 mod order;
+mod resize;
 mod workers;
 
 use std::ops::Range;

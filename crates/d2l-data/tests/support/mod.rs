@@ -2,7 +2,7 @@
 
 #![allow(dead_code, reason = "each test crate uses its part")]
 
-pub mod server;
+pub(crate) mod server;
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -14,22 +14,22 @@ use d2l_data::{Event, Network, SourceOptions};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-pub const STEMS: [&str; 4] = [
+pub(crate) const STEMS: [&str; 4] = [
     "train-images-idx3-ubyte",
     "train-labels-idx1-ubyte",
     "t10k-images-idx3-ubyte",
     "t10k-labels-idx1-ubyte",
 ];
 
-pub const TRAIN: usize = 30;
-pub const TEST: usize = 20;
-pub const SIDE: usize = 6;
+pub(crate) const TRAIN: usize = 30;
+pub(crate) const TEST: usize = 20;
+pub(crate) const SIDE: usize = 6;
 
-pub fn leak(text: String) -> &'static str {
+pub(crate) fn leak(text: String) -> &'static str {
     text.leak()
 }
 
-pub fn sha256(bytes: &[u8]) -> &'static str {
+pub(crate) fn sha256(bytes: &[u8]) -> &'static str {
     use sha2::Digest as _;
     leak(
         sha2::Sha256::digest(bytes)
@@ -39,13 +39,13 @@ pub fn sha256(bytes: &[u8]) -> &'static str {
     )
 }
 
-pub fn gzip(bytes: &[u8], level: u32) -> Vec<u8> {
+pub(crate) fn gzip(bytes: &[u8], level: u32) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::new(level));
     encoder.write_all(bytes).unwrap();
     encoder.finish().unwrap()
 }
 
-pub fn idx(dimensions: &[usize], data: Vec<u8>) -> Vec<u8> {
+pub(crate) fn idx(dimensions: &[usize], data: Vec<u8>) -> Vec<u8> {
     Idx {
         dimensions: dimensions.to_vec(),
         data,
@@ -55,7 +55,7 @@ pub fn idx(dimensions: &[usize], data: Vec<u8>) -> Vec<u8> {
 }
 
 /// The four files of a tiny data set of three classes, uncompressed.
-pub fn contents() -> [Vec<u8>; 4] {
+pub(crate) fn contents() -> [Vec<u8>; 4] {
     let pixels = |count: usize, salt: usize| -> Vec<u8> {
         (0..count * SIDE * SIDE)
             .map(|i| (i * 37 + i / 7 * salt) as u8)
@@ -71,7 +71,7 @@ pub fn contents() -> [Vec<u8>; 4] {
 }
 
 /// The tiny data set, fetched from `host` if anything.
-pub fn spec(host: Option<&str>) -> DatasetSpec {
+pub(crate) fn spec(host: Option<&str>) -> DatasetSpec {
     let contents = contents();
     let files = std::array::from_fn(|i| {
         let packed = gzip(&contents[i], 9);
@@ -100,7 +100,7 @@ pub fn spec(host: Option<&str>) -> DatasetSpec {
 }
 
 /// A directory with the tiny data set; `change` may spoil it.
-pub fn directory(packed: bool, change: impl FnOnce(&Path)) -> tempfile::TempDir {
+pub(crate) fn directory(packed: bool, change: impl FnOnce(&Path)) -> tempfile::TempDir {
     let directory = tempfile::tempdir().unwrap();
     for (stem, content) in STEMS.iter().zip(contents()) {
         if packed {
@@ -114,7 +114,7 @@ pub fn directory(packed: bool, change: impl FnOnce(&Path)) -> tempfile::TempDir 
 }
 
 /// Options that look at nothing but what a test sets.
-pub fn nowhere() -> SourceOptions<'static> {
+pub(crate) fn nowhere() -> SourceOptions<'static> {
     SourceOptions {
         system_dir: None,
         offline: true,
@@ -123,7 +123,7 @@ pub fn nowhere() -> SourceOptions<'static> {
 }
 
 /// Short time-outs.
-pub fn impatient() -> Network {
+pub(crate) fn impatient() -> Network {
     Network {
         hub_endpoint: None,
         connect_timeout: std::time::Duration::from_millis(500),
@@ -133,7 +133,7 @@ pub fn impatient() -> Network {
 }
 
 /// All files under a directory, for "nothing is left behind".
-pub fn files_under(directory: &Path) -> Vec<PathBuf> {
+pub(crate) fn files_under(directory: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
         let path = entry.path();
@@ -149,7 +149,7 @@ pub fn files_under(directory: &Path) -> Vec<PathBuf> {
 
 /// Keeps all events.
 #[derive(Default)]
-pub struct Recorder(pub Mutex<Vec<Event>>);
+pub(crate) struct Recorder(pub(crate) Mutex<Vec<Event>>);
 
 impl d2l_data::Progress for Recorder {
     fn event(&self, event: &Event) {
@@ -158,7 +158,7 @@ impl d2l_data::Progress for Recorder {
 }
 
 impl Recorder {
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         self.0
             .lock()
             .unwrap()

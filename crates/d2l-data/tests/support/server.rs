@@ -8,7 +8,7 @@ use std::time::Duration;
 
 /// What is answered to a path.
 #[derive(Clone)]
-pub enum Answer {
+pub(crate) enum Answer {
     /// Status 200, with the right length.
     Content(Vec<u8>),
     /// Status 200 and more headers.
@@ -29,14 +29,14 @@ pub enum Answer {
     Redirect(&'static str, Vec<(&'static str, String)>),
 }
 
-pub struct Server {
-    pub base: String,
+pub(crate) struct Server {
+    pub(crate) base: String,
     requests: Arc<Mutex<Vec<String>>>,
 }
 
 impl Server {
     /// Serves until the test process ends.
-    pub fn start(answers: impl IntoIterator<Item = (String, Answer)>) -> Self {
+    pub(crate) fn start(answers: impl IntoIterator<Item = (String, Answer)>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let base = format!("http://{}/", listener.local_addr().unwrap());
         let answers: Arc<HashMap<String, Answer>> = Arc::new(answers.into_iter().collect());
@@ -53,7 +53,7 @@ impl Server {
     }
 
     /// "METHOD path" of every request so far.
-    pub fn requests(&self) -> Vec<String> {
+    pub(crate) fn requests(&self) -> Vec<String> {
         self.requests.lock().unwrap().clone()
     }
 }
