@@ -1,9 +1,9 @@
 //! Max and average pooling over windows, fixed or adaptive, with gradients. Activations are NHWC.
 //!
 //! ```text
-//! for each output pixel, for each block of 16 channels:        (forward)
+//! for each output pixel, for each block of channels:           (forward)
 //!     reduce the taps of its window in registers, write once
-//! for each input pixel, for each block of 16 channels:         (backward)
+//! for each input pixel, for each block of channels:            (backward)
 //!     add the gradients of the windows that cover it, write once
 //! ```
 //! 1. Both kinds of window are two lists of ranges, one per axis ([`windows::Axis`]), so that one loop serves
@@ -242,6 +242,16 @@ impl Plan {
         ];
         ShapeError::check_len(operation, names[0], expected[0], found[0])?;
         ShapeError::check_len(operation, names[1], expected[1], found[1])
+    }
+
+    /// Channels per block: what fits the channels best.
+    #[inline(always)]
+    fn lanes(&self) -> usize {
+        match self.channels {
+            ..=8 => 8,
+            channels if channels % 32 == 0 => 32,
+            _ => 16,
+        }
     }
 
     /// Rows of the output per piece of work: some 32 Ki elements of the larger side, fixed by the shape.

@@ -58,15 +58,16 @@ fn rounds<const N: usize>(words: [[u32; N]; 4], mut key: [u32; 2]) -> [[u32; N];
 /// The blocks `first_block .. first_block + LANES` of a stream: `[w][lane]` is word `w` of block `first + lane`.
 #[inline(always)]
 fn blocks(key: u64, stream: u64, first_block: u64) -> [[u32; LANES]; 4] {
-    let mut words = [[0; LANES]; 4];
-    for lane in 0..LANES {
-        let block = first_block.wrapping_add(lane as u64);
-        words[0][lane] = block as u32;
-        words[1][lane] = (block >> 32) as u32;
-        words[2][lane] = stream as u32;
-        words[3][lane] = (stream >> 32) as u32;
-    }
-    rounds(words, [key as u32, (key >> 32) as u32])
+    let block: [u64; LANES] = std::array::from_fn(|lane| first_block.wrapping_add(lane as u64));
+    let (low, high) = (
+        block.map(|block| block as u32),
+        block.map(|block| (block >> 32) as u32),
+    );
+    let stream = [stream as u32, (stream >> 32) as u32].map(|word| [word; LANES]);
+    rounds(
+        [low, high, stream[0], stream[1]],
+        [key as u32, (key >> 32) as u32],
+    )
 }
 
 /// From `[word][lane]` to the order of the sequence.

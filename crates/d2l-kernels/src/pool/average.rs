@@ -72,10 +72,10 @@ fn forward(operation: &'static str, plan: &Plan, x: &[f32], y: &mut [f32]) -> Re
 
 per_level! {
     fn forward_rows<'a>(plan: &'a Plan, first_row: usize, x: &'a [f32], y: &'a mut [f32]) {
-        if plan.channels <= 8 {
-            forward_blocks::<8>(plan, first_row, x, y);
-        } else {
-            forward_blocks::<16>(plan, first_row, x, y);
+        match plan.lanes() {
+            8 => forward_blocks::<8>(plan, first_row, x, y),
+            16 => forward_blocks::<16>(plan, first_row, x, y),
+            _ => forward_blocks::<32>(plan, first_row, x, y),
         }
     }
 }
@@ -135,26 +135,39 @@ fn window_sum<const L: usize>(taps: [usize; 2], steps: [usize; 2], x: &[f32]) ->
 fn backward(operation: &'static str, plan: &Plan, dy: &[f32], dx: &mut [f32]) -> Result<(), ShapeError> {
     plan.check_lens(operation, ["dx", "dy"], [dx.len(), dy.len()])?;
     let [x_row, _] = plan.row_lens();
+    let outputs =
+        (0..plan.rows.outputs()).flat_map(|row| (0..plan.columns.outputs()).map(move |column| (row, column)));
+    let factors: Vec<f32> = outputs
+        .map(|(row, column)| 1.0 / plan.divisor(row, column))
+        .collect();
     let rows_per_piece = plan.input_rows_per_piece();
     for_each_chunk_mut(dx, rows_per_piece * x_row, |piece, dx| {
-        backward_rows(plan, piece * rows_per_piece, dy, dx)
+        backward_rows(plan, &factors, piece * rows_per_piece, dy, dx)
     });
     Ok(())
 }
 
 per_level! {
-    fn backward_rows<'a>(plan: &'a Plan, first_row: usize, dy: &'a [f32], dx: &'a mut [f32]) {
-        if plan.channels <= 8 {
-            backward_blocks::<S, 8>(plan, first_row, dy, dx);
-        } else {
-            backward_blocks::<S, 16>(plan, first_row, dy, dx);
+    fn backward_rows<'a>(
+        plan: &'a Plan, factors: &'a [f32], first_row: usize, dy: &'a [f32], dx: &'a mut [f32]
+    ) {
+        match plan.lanes() {
+            8 => backward_blocks::<S, 8>(plan, factors, first_row, dy, dx),
+            16 => backward_blocks::<S, 16>(plan, factors, first_row, dy, dx),
+            _ => backward_blocks::<S, 32>(plan, factors, first_row, dy, dx),
         }
     }
 }
 
 /// The input rows from `first_row` (counted through the batch) that `dx` holds, in blocks as [`forward_blocks`].
 #[inline(always)]
-fn backward_blocks<S: Simd, const L: usize>(plan: &Plan, first_row: usize, dy: &[f32], dx: &mut [f32]) {
+fn backward_blocks<S: Simd, const L: usize>(
+    plan: &Plan,
+    factors: &[f32],
+    first_row: usize,
+    dy: &[f32],
+    dx: &mut [f32],
+) {
     let channels = plan.channels;
     let [x_row, y_row] = plan.row_lens();
     for row in 0..dx.len() / x_row {
@@ -170,12 +183,13 @@ fn backward_blocks<S: Simd, const L: usize>(plan: &Plan, first_row: usize, dy: &
                 let to = start + channel;
                 let windows = (output_rows.clone(), outputs.clone());
                 if to + L <= dx.len() && last + channel + L <= dy.len() {
-                    let sum = gather::<S, L>(plan, windows, image_start + channel, dy);
+                    let sum = gather::<S, L>(plan, factors, windows, image_start + channel, dy);
                     dx[to..to + L].copy_from_slice(&sum);
                 } else {
                     for channel in channel..channels.min(channel + L) {
                         let windows = windows.clone();
-                        [dx[start + channel]] = gather::<S, 1>(plan, windows, image_start + channel, dy);
+                        [dx[start + channel]] =
+                            gather::<S, 1>(plan, factors, windows, image_start + channel, dy);
                     }
                 }
             }
@@ -183,10 +197,11 @@ fn backward_blocks<S: Simd, const L: usize>(plan: &Plan, first_row: usize, dy: &
     }
 }
 
-/// The sum of `L` channels of dy over windows, each divided by its divisor.
+/// The sum of `L` channels of dy over windows, each times its factor.
 #[inline(always)]
 fn gather<S: Simd, const L: usize>(
     plan: &Plan,
+    factors: &[f32],
     (output_rows, outputs): (Range<usize>, Range<usize>),
     start: usize,
     dy: &[f32],
@@ -196,7 +211,7 @@ fn gather<S: Simd, const L: usize>(
     for output_row in output_rows {
         for output in outputs.clone() {
             let from = start + output_row * y_row + output * plan.channels;
-            let factor = 1.0 / plan.divisor(output_row, output);
+            let factor = factors[output_row * plan.columns.outputs() + output];
             let dy = &dy[from..from + L];
             for lane in 0..L {
                 sum[lane] = S::mul_add(dy[lane], factor, sum[lane]);

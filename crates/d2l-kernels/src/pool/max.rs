@@ -98,10 +98,10 @@ fn forward(
 
 per_level! {
     fn forward_rows<'a>(plan: &'a Plan, first_row: usize, x: &'a [f32], y: &'a mut [f32], argmax: &'a mut [Argmax]) {
-        if plan.channels <= 8 {
-            forward_blocks::<8>(plan, first_row, x, y, argmax);
-        } else {
-            forward_blocks::<16>(plan, first_row, x, y, argmax);
+        match plan.lanes() {
+            8 => forward_blocks::<8>(plan, first_row, x, y, argmax),
+            16 => forward_blocks::<16>(plan, first_row, x, y, argmax),
+            _ => forward_blocks::<32>(plan, first_row, x, y, argmax),
         }
     }
 }
@@ -219,11 +219,13 @@ per_level! {
         dx: &'a mut [f32],
     ) {
         // Without a ReLU any slice as long as dy will do: it is not looked at.
-        match (relu_output, plan.channels <= 8) {
-            (None, true) => backward_blocks::<8, false>(plan, first_row, dy, argmax, dy, dx),
-            (None, false) => backward_blocks::<16, false>(plan, first_row, dy, argmax, dy, dx),
-            (Some(y), true) => backward_blocks::<8, true>(plan, first_row, dy, argmax, y, dx),
-            (Some(y), false) => backward_blocks::<16, true>(plan, first_row, dy, argmax, y, dx),
+        match (relu_output, plan.lanes()) {
+            (None, 8) => backward_blocks::<8, false>(plan, first_row, dy, argmax, dy, dx),
+            (None, 16) => backward_blocks::<16, false>(plan, first_row, dy, argmax, dy, dx),
+            (None, _) => backward_blocks::<32, false>(plan, first_row, dy, argmax, dy, dx),
+            (Some(y), 8) => backward_blocks::<8, true>(plan, first_row, dy, argmax, y, dx),
+            (Some(y), 16) => backward_blocks::<16, true>(plan, first_row, dy, argmax, y, dx),
+            (Some(y), _) => backward_blocks::<32, true>(plan, first_row, dy, argmax, y, dx),
         }
     }
 }
@@ -308,15 +310,27 @@ fn gather<const L: usize, const RELU: bool>(
         for output in plan.columns.covering[input].clone() {
             let tap = (row_tap + input - plan.columns.windows[output].inputs.start) as Argmax;
             let from = image_start + output_row * y_row + output * plan.channels + channel;
-            let (dy, argmax, y) = (&dy[from..from + L], &argmax[from..from + L], &y[from..from + L]);
-            for lane in 0..L {
-                let mut chosen = argmax[lane] == tap;
-                if RELU {
-                    chosen &= (y[lane] > 0.0) | y[lane].is_nan();
+            let (dy, argmax): ([f32; L], [Argmax; L]) = (block(dy, from), block(argmax, from));
+            // Masks of 32 bits rather than conditions: the compiler makes vectors of the former only.
+            let mut mask = argmax.map(|place| u32::from(place == tap).wrapping_neg());
+            if RELU {
+                let y: [f32; L] = block(y, from);
+                for lane in 0..L {
+                    mask[lane] &= u32::from((y[lane] > 0.0) | y[lane].is_nan()).wrapping_neg();
                 }
-                sum[lane] += if chosen { dy[lane] } else { 0.0 };
+            }
+            for lane in 0..L {
+                sum[lane] += f32::from_bits(dy[lane].to_bits() & mask[lane]);
             }
         }
     }
     sum
+}
+
+/// `L` elements from `from` on.
+#[inline(always)]
+fn block<T: Copy + Default, const L: usize>(values: &[T], from: usize) -> [T; L] {
+    let mut block = [T::default(); L];
+    block.copy_from_slice(&values[from..from + L]);
+    block
 }
