@@ -100,6 +100,25 @@ pub struct Pool {
     pub padding: usize,
 }
 
+/// A case, and all that a comparison needs to know about it: a line of `kernel-bench list`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Listing {
+    /// What to measure.
+    pub case: Case,
+    /// Floating-point operations of products, bytes moved at least by everything else.
+    pub work: f64,
+    /// What `work` is counted in: `FLOP` or `B`.
+    pub unit: String,
+    /// Our variants that make a difference.
+    pub variants: Vec<String>,
+    /// PyTorch's.
+    pub torch_variants: Vec<String>,
+    /// The group that each of `variants` belongs to.
+    pub groups: Vec<String>,
+    /// The layer in a few characters.
+    pub label: String,
+}
+
 /// A line of standard input of `kernel-bench` and `torch_kernels.py`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Request {
@@ -116,6 +135,59 @@ pub struct Request {
 pub struct Answer {
     /// The shortest of the repetitions, in seconds.
     pub seconds: f64,
+}
+
+impl Case {
+    /// The case with all that a comparison needs to know about it.
+    pub fn listing(&self) -> Listing {
+        let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        let group = &self.group;
+        let (unit, variants, torch_variants, groups) = match self.layer {
+            Layer::Conv {
+                kernel: 3 | 5,
+                stride: 1,
+                in_channels,
+                ..
+            } if in_channels > 1 => (
+                "FLOP",
+                owned(&["direct", "auto"]),
+                owned(&["nchw", "channels_last"]),
+                vec![
+                    format!("{group}, direct"),
+                    format!("{group}, with Winograd where it applies"),
+                ],
+            ),
+            Layer::Conv { kernel, .. } => {
+                let group = if kernel == 1 {
+                    group.clone()
+                } else {
+                    format!("{group}, direct")
+                };
+                (
+                    "FLOP",
+                    owned(&["direct"]),
+                    owned(&["nchw", "channels_last"]),
+                    vec![group],
+                )
+            }
+            Layer::Linear { .. } => ("FLOP", owned(&["auto"]), owned(&["nchw"]), vec![group.clone()]),
+            Layer::MaxPool(_) | Layer::AvgPool(_) | Layer::BatchNorm { .. } => (
+                "B",
+                owned(&["auto"]),
+                owned(&["nchw", "channels_last"]),
+                vec![group.clone()],
+            ),
+        };
+        Listing {
+            case: self.clone(),
+            work: self.layer.work(),
+            unit: unit.into(),
+            variants,
+            torch_variants,
+            groups,
+            label: self.layer.label(),
+        }
+    }
 }
 
 impl Layer {
@@ -149,5 +221,50 @@ impl Layer {
                 channels,
             } => 8.0 * (batch * size * size * channels) as f64,
         }
+    }
+
+    /// The layer in a few characters, such as `3x3/1 64→128 @24 b32`.
+    fn label(&self) -> String {
+        match *self {
+            Layer::Conv {
+                batch,
+                size,
+                in_channels,
+                out_channels,
+                kernel,
+                stride,
+                ..
+            } => {
+                format!("{kernel}x{kernel}/{stride} {in_channels}→{out_channels} @{size} b{batch}")
+            }
+            Layer::Linear {
+                batch,
+                in_features,
+                out_features,
+            } => {
+                format!("{in_features}→{out_features} b{batch}")
+            }
+            Layer::MaxPool(pool) => format!("max {}", pool.label()),
+            Layer::AvgPool(pool) => format!("avg {}", pool.label()),
+            Layer::BatchNorm {
+                batch,
+                size,
+                channels,
+            } => format!("norm {channels} @{size} b{batch}"),
+        }
+    }
+}
+
+impl Pool {
+    fn label(&self) -> String {
+        let Pool {
+            batch,
+            size,
+            channels,
+            kernel,
+            stride,
+            ..
+        } = *self;
+        format!("{kernel}x{kernel}/{stride} {channels} @{size} b{batch}")
     }
 }

@@ -1,4 +1,5 @@
-//! Measures our kernels: `kernel-bench list` prints the cases, one JSON value per line; `kernel-bench serve THREADS`
+//! Measures our kernels: `kernel-bench list` prints the cases, one JSON value (a `Listing`) per
+//! line; `kernel-bench serve THREADS`
 //! answers requests from standard input, one per line, in a pool of that many threads.
 #![allow(clippy::print_stdout)]
 
@@ -11,7 +12,7 @@ fn main() -> Result<()> {
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["list"] => {
             for case in cases() {
-                println!("{}", serde_json::to_string(&case)?);
+                println!("{}", serde_json::to_string(&case.listing())?);
             }
             Ok(())
         }

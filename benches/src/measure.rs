@@ -2,8 +2,10 @@
 
 use crate::{Case, Layer, Pass, Pool};
 use anyhow::{Result, bail};
+use d2l_kernels::batch_norm::{self, BatchNorm, Gradients, Moments, MomentsMut};
 use d2l_kernels::conv2d::{self, Activation, Algorithm, Conv2dShape};
 use d2l_kernels::linear;
+use d2l_kernels::pool::{self, Pool2dShape};
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
@@ -128,14 +130,82 @@ fn dense(batch: usize, input: usize, output: usize, pass: Pass, time: Duration) 
     Ok(best?)
 }
 
-fn max_pool(_pool: &Pool, _pass: Pass, _time: Duration) -> Result<f64> {
-    bail!("not yet")
+fn pool_shape(pool: &Pool) -> Pool2dShape {
+    Pool2dShape {
+        batch: pool.batch,
+        height: pool.size,
+        width: pool.size,
+        channels: pool.channels,
+        kernel: [pool.kernel; 2],
+        stride: [pool.stride; 2],
+        padding: [pool.padding; 2],
+        ceil_mode: false,
+        count_include_pad: true,
+    }
 }
 
-fn avg_pool(_pool: &Pool, _pass: Pass, _time: Duration) -> Result<f64> {
-    bail!("not yet")
+fn max_pool(pool: &Pool, pass: Pass, time: Duration) -> Result<f64> {
+    let shape = pool_shape(pool);
+    let (mut x, mut y) = (values(shape.x_len()), values(shape.y_len()));
+    let mut argmax = vec![0; shape.y_len()];
+    pool::max_forward(&shape, &x, &mut y, &mut argmax)?;
+    let best = match pass {
+        Pass::Forward => best(time, || {
+            pool::max_forward(&shape, &x, black_box(&mut y), &mut argmax)
+        }),
+        Pass::Backward => best(time, || {
+            pool::max_backward(&shape, &y, &argmax, None, black_box(&mut x))
+        }),
+        _ => bail!("a pooling layer has no products"),
+    };
+    Ok(best?)
 }
 
-fn batch_norm(_rows: usize, _channels: usize, _pass: Pass, _time: Duration) -> Result<f64> {
-    bail!("not yet")
+fn avg_pool(pool: &Pool, pass: Pass, time: Duration) -> Result<f64> {
+    let shape = pool_shape(pool);
+    let (mut x, mut y) = (values(shape.x_len()), values(shape.y_len()));
+    let best = match pass {
+        Pass::Forward => best(time, || pool::avg_forward(&shape, &x, black_box(&mut y))),
+        Pass::Backward => best(time, || pool::avg_backward(&shape, &y, black_box(&mut x))),
+        _ => bail!("a pooling layer has no products"),
+    };
+    Ok(best?)
+}
+
+fn batch_norm(rows: usize, channels: usize, pass: Pass, time: Duration) -> Result<f64> {
+    let (x, gamma, beta) = (values(rows * channels), vec![1.0; channels], vec![0.0; channels]);
+    let norm = BatchNorm {
+        rows,
+        channels,
+        gamma: &gamma,
+        beta: &beta,
+        eps: 1e-5,
+        relu: false,
+    };
+    let mut y = vec![0.0; x.len()];
+    let (mut mean, mut variance) = (vec![0.0; channels], vec![0.0; channels]);
+    let mut forward = |y: &mut [f32]| {
+        let moments = MomentsMut {
+            mean: &mut mean,
+            variance: &mut variance,
+        };
+        batch_norm::train_forward(&norm, &x, y, moments)
+    };
+    if pass == Pass::Forward {
+        return Ok(best(time, || forward(black_box(&mut y)))?);
+    }
+    forward(&mut y)?;
+    let (mut dx, mut dgamma, mut dbeta) = (y.clone(), gamma.clone(), beta.clone());
+    Ok(best(time, || {
+        let gradients = Gradients {
+            dx: black_box(&mut dx),
+            dgamma: &mut dgamma,
+            dbeta: &mut dbeta,
+        };
+        let moments = Moments {
+            mean: &mean,
+            variance: &variance,
+        };
+        batch_norm::train_backward(&norm, &x, &y, moments, gradients)
+    })?)
 }

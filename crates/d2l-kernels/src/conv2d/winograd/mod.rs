@@ -119,7 +119,7 @@ impl Variant {
             .into_iter()
             .filter(|variant| shape.kernel == [variant.sizes()[1]; 2])
             .min_by(|a, b| cost(a).total_cmp(&cost(b)))?;
-        (algorithm == Algorithm::Winograd || cost(&best) < direct_cost(shape)).then_some(best)
+        (algorithm == Algorithm::Winograd || cost(&best) < direct_cost(shape, product)).then_some(best)
     }
 
     /// Estimated cost, in floating-point operations of the micro-kernel that take the same time.
@@ -149,9 +149,27 @@ impl Variant {
 }
 
 /// The cost of the direct algorithm in the units of [`Variant::cost`].
-fn direct_cost(shape: &Conv2dShape) -> f64 {
+fn direct_cost(shape: &Conv2dShape, product: Product) -> f64 {
     let padded = |channels: usize| channels.next_multiple_of(CHANNEL_PAD) as f64 / channels as f64;
-    shape.flops() * padded(shape.out_channels)
+    // Forward and input gradient leave out the taps in the padding.
+    let inside = |axis: usize, in_size: usize, out_size: usize| {
+        let taps: usize = (0..out_size)
+            .map(|position| {
+                let start = shape.padding[axis].saturating_sub(position);
+                let end = (in_size + shape.padding[axis]).saturating_sub(position).min(shape.kernel[axis]);
+                end.saturating_sub(start)
+            })
+            .sum();
+        taps as f64 / (out_size * shape.kernel[axis]) as f64
+    };
+    let rows = inside(0, shape.in_height, shape.out_height());
+    let columns = inside(1, shape.in_width, shape.out_width());
+    match product {
+        Product::Forward => shape.flops() * padded(shape.out_channels) * rows * columns,
+        Product::GradInput => shape.flops() * padded(shape.in_channels) * rows * columns,
+        // Reads its operands with larger strides.
+        Product::GradWeight => shape.flops() * padded(shape.out_channels) * 1.2,
+    }
 }
 
 /// `y = activation(conv(x, weight) + bias)`.
