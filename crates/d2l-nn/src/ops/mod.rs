@@ -11,7 +11,8 @@
 //!   read images with the channels last; [`to_nhwc`] and [`to_nchw`] convert, and the operations in [`nhwc`] take
 //!   and give such tensors, so that a network converts its input once.
 //! * For other types and devices a composition of candle operations that are differentiable everywhere.
-//!   Half-precision tensors on the CPU are computed in f32.
+//!   Half-precision tensors on the CPU are computed in f32. Under the feature `cudnn` the three products of a
+//!   convolution on CUDA (forward, input gradient, weight gradient) are cuDNN's.
 //!
 //! [`with_path`] forces one of them.
 

@@ -53,6 +53,12 @@ pub(crate) fn takes_kernel(op: &'static str, xs: &Tensor) -> Result<bool> {
     }
 }
 
+/// Whether an operation without a kernel may call a library of its device, such as cuDNN.
+#[cfg(feature = "cudnn")]
+pub(crate) fn takes_device_library() -> bool {
+    PATH.get() == Path::Auto
+}
+
 /// The name of a device as error messages show it.
 pub(crate) fn device_name(device: &Device) -> &'static str {
     match device {

@@ -1,5 +1,7 @@
 //! Two-dimensional convolution (cross-correlation, as in every framework) with bias and ReLU fused.
 
+#[cfg(feature = "cudnn")]
+mod by_cudnn;
 mod by_kernel;
 
 use candle_core::{DType, Tensor};
@@ -87,6 +89,12 @@ pub(crate) fn conv2d_in(
             by_kernel::by_kernel(xs, weight, bias, shape, options)
         })
     } else {
+        #[cfg(feature = "cudnn")]
+        if super::path::takes_device_library() && by_cudnn::applies(xs, &shape) {
+            return in_channels_first(order, xs, |xs| {
+                by_cudnn::by_cudnn(xs, weight, bias, shape, options.relu)
+            });
+        }
         in_channels_first(order, xs, |xs| {
             by_composition(xs, weight, bias, shape, options.relu)
         })
@@ -233,12 +241,17 @@ fn by_composition(
         out_channels / groups,
         group_channels * kernel_height * kernel_width,
     ))?;
-    let mut ys = weight
+    let ys = weight
         .matmul(&patches)?
         .reshape((out_channels, batch, out_height, out_width))?
         .transpose(0, 1)?;
+    finish(ys, bias, relu)
+}
+
+/// Adds the bias to `[batch, out_channels, height, width]` and applies ReLU.
+fn finish(mut ys: Tensor, bias: Option<&Tensor>, relu: bool) -> Result<Tensor> {
     if let Some(bias) = bias {
-        ys = ys.broadcast_add(&bias.reshape((1, out_channels, 1, 1))?)?;
+        ys = ys.broadcast_add(&bias.reshape((1, (), 1, 1))?)?;
     }
     if relu { activation::relu(&ys) } else { Ok(ys) }
 }
