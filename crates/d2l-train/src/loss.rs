@@ -138,7 +138,10 @@ mod tests {
             (Function::Absolute, 1.5),
             (Function::Huber { delta: 1.0 }, 1.0),
             // ln 2 and ln(1 + e³) − 3
-            (Function::BinaryCrossEntropy, (0.693_147_2 + 0.048_587_35) / 2.0),
+            (
+                Function::BinaryCrossEntropy,
+                (std::f32::consts::LN_2 + 0.048_587_35) / 2.0,
+            ),
         ] {
             assert!(
                 (value(Elementwise::mean(function)) - mean).abs() < 1e-6,

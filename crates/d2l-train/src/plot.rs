@@ -16,8 +16,8 @@ const COLORS: [&str; 7] = [
 const MARKED_EPOCHS: usize = 40;
 
 /// Draws the learning curves of one or several runs over each other, as an SVG or PNG file by the name's ending: loss
-/// by epoch, and accuracy beside it where a run has one. A run's training and test curves have one colour; the test
-/// curve is dashed.
+/// by epoch, and accuracy beside it where a run has one. Test curves are dashed and thicker; of several runs, each has
+/// one colour.
 ///
 /// # Errors
 /// When there is no epoch to draw, the file's ending is neither, or it cannot be written.
@@ -79,8 +79,9 @@ fn scene(runs: &[(&str, &[EpochRecord])]) -> Scene {
 fn draw(panel: &Panel, runs: &[(&str, &[EpochRecord])]) -> Option<(Vec<Plot>, Layout)> {
     let mut plots = Vec::new();
     let mut last = 1;
-    for ((name, records), color) in runs.iter().zip(COLORS.iter().cycle()) {
-        for (curve, value, dashed) in [("train", panel.train, false), ("test", panel.test, true)] {
+    let color = |index: usize| COLORS.get(index % COLORS.len()).copied().unwrap_or("black");
+    for (run, (name, records)) in runs.iter().enumerate() {
+        for (curve, value) in [("train", panel.train), ("test", panel.test)] {
             let points: Vec<(f64, f64)> = records
                 .iter()
                 .filter_map(|r| Some((r.epoch as f64, value(r)?)))
@@ -89,6 +90,8 @@ fn draw(panel: &Panel, runs: &[(&str, &[EpochRecord])]) -> Option<(Vec<Plot>, La
                 continue;
             }
             last = last.max(records.last().map_or(1, |r| r.epoch));
+            let test = curve == "test";
+            let color = color(if runs.len() == 1 { usize::from(test) } else { run });
             let label = if name.is_empty() {
                 curve.to_owned()
             } else {
@@ -96,14 +99,19 @@ fn draw(panel: &Panel, runs: &[(&str, &[EpochRecord])]) -> Option<(Vec<Plot>, La
             };
             let line = LinePlot::new()
                 .with_data(points.clone())
-                .with_color(*color)
+                .with_color(color)
                 .with_legend(label);
-            plots.push(Plot::Line(if dashed { line.with_dashed() } else { line }));
+            let line = if test {
+                line.with_dashed().with_stroke_width(2.5)
+            } else {
+                line.with_stroke_width(1.5)
+            };
+            plots.push(Plot::Line(line));
             if points.len() <= MARKED_EPOCHS {
                 plots.push(Plot::Scatter(
                     ScatterPlot::new()
                         .with_data(points)
-                        .with_color(*color)
+                        .with_color(color)
                         .with_size(3.0),
                 ));
             }
@@ -121,4 +129,63 @@ fn draw(panel: &Panel, runs: &[(&str, &[EpochRecord])]) -> Option<(Vec<Plot>, La
         .with_x_tick_step(step as f64)
         .with_x_tick_format(TickFormat::Integer);
     Some((plots, layout))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn records(epochs: u64, classification: bool) -> Vec<EpochRecord> {
+        let record = |epoch| EpochRecord {
+            epoch,
+            step: epoch * 10,
+            train_loss: 1.0 / epoch as f64,
+            train_accuracy: classification.then_some(0.5),
+            test_loss: Some(1.1 / epoch as f64),
+            test_accuracy: classification.then_some(0.4),
+            examples_per_second: 1.0,
+            seconds: 1.0,
+        };
+        (1..=epochs).map(record).collect()
+    }
+
+    #[test]
+    fn curves_name_their_axes_and_runs() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("curves.svg");
+        let (one, two) = (records(12, true), records(1, false));
+        learning_curves(&[("lenet", &one), ("line", &two)], &path).unwrap();
+        let svg = std::fs::read_to_string(&path).unwrap();
+        for text in [
+            "epoch",
+            "loss",
+            "accuracy",
+            "lenet train",
+            "lenet test",
+            "line train",
+            ">2<",
+            ">12<",
+        ] {
+            assert!(svg.contains(text), "{text}");
+        }
+        learning_curves(&[("line", &two)], &path).unwrap();
+        let svg = std::fs::read_to_string(&path).unwrap();
+        assert!(!svg.contains("accuracy") && svg.contains(">1<"));
+        let path = folder.path().join("curves.PNG");
+        learning_curves(&[("", &one)], &path).unwrap();
+        assert!(std::fs::read(&path).unwrap().starts_with(b"\x89PNG"));
+    }
+
+    #[test]
+    fn what_cannot_be_drawn_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = |records: &[EpochRecord], name| {
+            learning_curves(&[("a", records)], &folder.path().join(name))
+                .unwrap_err()
+                .to_string()
+        };
+        assert!(error(&[], "a.svg").contains("no epoch"));
+        assert!(error(&records(2, true), "a.bmp").contains(".svg or .png"));
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
 }

@@ -28,7 +28,7 @@ const OWN: [&str; 6] = [CONFIG, METRICS, CHECKPOINTS, "curves.svg", "curves.png"
 #[derive(Debug)]
 pub struct RunDir {
     files: RunFiles,
-    _lock: File,
+    lock: File,
 }
 
 /// The files of a run, for reading.
@@ -83,7 +83,7 @@ impl RunDir {
                 }
             }
         }
-        Ok(Self { files, _lock: lock })
+        Ok(Self { files, lock })
     }
 
     /// Opens the folder of a run to go on with it, and finishes what a killed process left half done there.
@@ -95,7 +95,7 @@ impl RunDir {
         let lock = lock(&files.path)?;
         files.remove_half_written()?;
         files.checkpoints().recover()?;
-        Ok(Self { files, _lock: lock })
+        Ok(Self { files, lock })
     }
 
     /// The files.
@@ -132,6 +132,14 @@ impl RunDir {
     /// When it cannot be written; a former file of that name is then as it was.
     pub fn write(&self, name: &str, bytes: &[u8]) -> Result<()> {
         atomic::write(&self.join(name), bytes)
+    }
+}
+
+/// Unlocks, rather than leaving that to the file's closing: a process that another thread is just starting may hold a
+/// copy of the open file for a moment longer.
+impl Drop for RunDir {
+    fn drop(&mut self) {
+        let _ = self.lock.unlock();
     }
 }
 

@@ -150,8 +150,7 @@ impl FromStr for Schedule {
 
     fn from_str(text: &str) -> Result<Self> {
         let (name, values) = text.split_once(':').unwrap_or((text, ""));
-        let mut schedule = Self::default();
-        schedule.shape = match name.trim() {
+        let shape = match name.trim() {
             "constant" => Shape::Constant,
             "step" => Shape::Step { every: 1, gamma: 0.1 },
             "multi-step" => Shape::MultiStep {
@@ -168,6 +167,10 @@ impl FromStr for Schedule {
                 power: 1.0,
             },
             other => return Err(Error::unknown("schedule", other, Self::NAMES)),
+        };
+        let mut schedule = Self {
+            shape,
+            ..Self::default()
         };
         for pair in values.split(',').filter(|pair| !pair.trim().is_empty()) {
             let (key, value) = pair.split_once('=').ok_or_else(|| {

@@ -43,7 +43,12 @@ impl<'a> Trainer<'a> {
 
     /// Adds a callback.
     pub fn callback(&mut self, callback: impl Callback + 'a) -> &mut Self {
-        self.callbacks.push(Box::new(callback));
+        self.boxed_callback(Box::new(callback))
+    }
+
+    /// Adds a callback of any kind.
+    pub fn boxed_callback(&mut self, callback: Box<dyn Callback + 'a>) -> &mut Self {
+        self.callbacks.push(callback);
         self.callbacks.sort_by_key(|callback| callback.order());
         self
     }

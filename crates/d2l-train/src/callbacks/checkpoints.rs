@@ -1,6 +1,6 @@
 use crate::{
     Callback, CheckpointFolder, Flow, Outcome, Result, Run, callback::order, checkpoint::Kind,
-    metrics::Metric, run::Position,
+    metrics::Metric,
 };
 
 /// Writes checkpoints: `last` every so often and when the run ends or stops, `best` when its metric improves.
@@ -17,7 +17,6 @@ pub struct Checkpoints {
     /// What the best epoch is best in; `None` for test accuracy, else test loss, else training loss, whichever the
     /// run has.
     pub best: Option<Metric>,
-    saved: Option<Position>,
 }
 
 impl Checkpoints {
@@ -28,14 +27,12 @@ impl Checkpoints {
             every_epochs: 1,
             every_steps: 0,
             best: None,
-            saved: None,
         }
     }
 
     fn save_last(&mut self, run: &mut Run<'_>) -> Result<()> {
-        if self.saved != Some(run.position()) {
+        if run.saved != Some(run.position()) {
             self.folder.save(run, Kind::Last)?;
-            self.saved = Some(run.position());
         }
         Ok(())
     }

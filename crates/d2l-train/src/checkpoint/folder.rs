@@ -126,7 +126,11 @@ impl CheckpointFolder {
             let _ = atomic::remove_folder(&fresh);
             return Err(error);
         }
-        self.put_in_place(&fresh, &path, kind)
+        self.put_in_place(&fresh, &path, kind)?;
+        if kind == Kind::Last {
+            run.saved = Some(run.position());
+        }
+        Ok(())
     }
 
     fn put_in_place(&self, fresh: &Path, path: &Path, kind: Kind) -> Result<()> {

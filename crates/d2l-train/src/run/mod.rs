@@ -32,6 +32,8 @@ pub struct Run<'a> {
     pub(crate) size: DataSize,
     pub(crate) stage: Stage,
     pub(crate) warnings: Vec<Warning>,
+    /// Where the newest checkpoint that this process wrote was.
+    pub(crate) saved: Option<Position>,
     pending: Vec<Pending>,
     read_every: usize,
     last_loss: Option<f64>,
@@ -95,6 +97,7 @@ impl<'a> Run<'a> {
             size: DataSize::default(),
             stage: Stage::Train,
             warnings: Vec::new(),
+            saved: None,
             pending: Vec::new(),
             read_every,
             last_loss: None,
@@ -348,12 +351,13 @@ impl<'a> Run<'a> {
     }
 }
 
-/// Whether every element is finite (the elements' own sum may overflow, so it is x − x that is summed: 0 or NaN).
+/// Whether every element is finite (the elements' own sum may overflow, so it is 0 · x that is summed: 0 or NaN).
 pub(crate) fn is_finite(tensor: &Tensor) -> Result<bool> {
-    let tensor = tensor.detach();
-    Ok((&tensor - &tensor)?
+    let zero = tensor
+        .detach()
+        .affine(0.0, 0.0)?
         .sum_all()?
         .to_dtype(DType::F64)?
-        .to_scalar::<f64>()?
-        == 0.0)
+        .to_scalar::<f64>()?;
+    Ok(zero == 0.0)
 }

@@ -1,0 +1,8 @@
+//! Whole runs. One binary, because linking takes longer than running.
+
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
+
+mod checkpoints;
+mod common;
+mod fit;
+mod resume;

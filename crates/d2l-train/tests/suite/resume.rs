@@ -1,0 +1,157 @@
+//! A run that was stopped or killed ends like one that never was.
+
+use crate::common::{BATCHES, EPOCHS, left, train};
+use d2l_train::{
+    Callback, Flow, Outcome, Result, Run, StopReason,
+    callbacks::{StepLimit, StopFlag},
+};
+use std::{
+    io::{BufRead, BufReader},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
+
+fn whole() -> (tempfile::TempDir, crate::common::Left) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("whole");
+    assert_eq!(train(&path, 0, vec![]).unwrap(), Outcome::Finished);
+    let left = left(&path);
+    (folder, left)
+}
+
+#[test]
+fn stopped_at_every_batch_and_resumed_it_ends_with_the_same_bytes() {
+    let (folder, expected) = whole();
+    for stop in 1..EPOCHS * BATCHES {
+        let path = folder.path().join(format!("stopped-{stop}"));
+        let outcome = train(&path, 0, vec![Box::new(StepLimit(stop))]).unwrap();
+        assert_eq!(outcome, Outcome::Stopped(StopReason::StepLimit(stop)));
+        assert_eq!(train(&path, 0, vec![]).unwrap(), Outcome::Finished);
+        assert_eq!(left(&path), expected, "stopped after step {stop}");
+    }
+}
+
+#[test]
+fn stopped_after_each_single_batch_all_along() {
+    let (folder, expected) = whole();
+    let path = folder.path().join("stopped-often");
+    for stop in 1..=EPOCHS * BATCHES {
+        let outcome = train(&path, 0, vec![Box::new(StepLimit(stop))]).unwrap();
+        assert_eq!(outcome, Outcome::Stopped(StopReason::StepLimit(stop)));
+    }
+    assert_eq!(train(&path, 0, vec![]).unwrap(), Outcome::Finished);
+    assert_eq!(left(&path), expected);
+}
+
+/// Raises the flag in the middle of an evaluation.
+struct Interrupt(Arc<AtomicBool>);
+
+impl Callback for Interrupt {
+    fn after_evaluation_batch(&mut self, _: &mut Run<'_>) -> Result<Flow> {
+        self.0.store(true, std::sync::atomic::Ordering::Relaxed);
+        Ok(Flow::Continue)
+    }
+}
+
+#[test]
+fn a_raised_flag_interrupts_an_evaluation_which_is_done_again() {
+    let (folder, expected) = whole();
+    let path = folder.path().join("interrupted");
+    for _ in 0..2 {
+        let flag = Arc::new(AtomicBool::new(false));
+        let outcome = train(
+            &path,
+            0,
+            vec![Box::new(Interrupt(flag.clone())), Box::new(StopFlag(flag))],
+        )
+        .unwrap();
+        assert_eq!(outcome, Outcome::Stopped(StopReason::Interrupted));
+    }
+    assert_eq!(train(&path, 0, vec![]).unwrap(), Outcome::Finished);
+    assert_eq!(left(&path), expected);
+}
+
+/// Gives the parent time to kill: a batch takes some milliseconds.
+struct Slow;
+
+impl Callback for Slow {
+    fn before_fit(&mut self, _: &mut Run<'_>) -> Result<Flow> {
+        println!("trains");
+        Ok(Flow::Continue)
+    }
+
+    fn after_batch(&mut self, _: &mut Run<'_>) -> Result<Flow> {
+        std::thread::sleep(Duration::from_millis(3));
+        Ok(Flow::Continue)
+    }
+}
+
+const FOLDER: &str = "D2L_TRAIN_TEST_FOLDER";
+
+/// Not a test of its own: what the children of the tests below run.
+#[test]
+fn child() {
+    if let Some(folder) = std::env::var_os(FOLDER) {
+        let outcome = train(&PathBuf::from(folder), 1, vec![Box::new(Slow)]).unwrap();
+        assert_eq!(outcome, Outcome::Finished);
+    }
+}
+
+fn start(folder: &Path) -> Child {
+    Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "resume::child", "--nocapture"])
+        .env(FOLDER, folder)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
+#[test]
+fn killed_at_any_moment_and_resumed_it_ends_with_the_same_bytes() {
+    let (folder, expected) = whole();
+    let path = folder.path().join("killed");
+    // Each child writes a checkpoint after every batch, so that many of the kills come in the middle of one.
+    let mut killed = 0;
+    for milliseconds in [1, 31, 17, 44, 9, 38, 24, 51] {
+        let mut child = start(&path);
+        let mut said = BufReader::new(child.stdout.take().unwrap()).lines();
+        while !said.next().unwrap().unwrap().contains("trains") {}
+        std::thread::sleep(Duration::from_millis(milliseconds));
+        child.kill().unwrap();
+        killed += u32::from(!child.wait().unwrap().success());
+    }
+    assert!(killed >= 4, "the job is too short to be killed");
+    assert!(start(&path).wait_with_output().unwrap().status.success());
+    assert_eq!(left(&path), expected);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_full_disk_keeps_the_checkpoints_there_were() {
+    let (folder, expected) = whole();
+    let path = folder.path().join("full");
+    let outcome = train(&path, 0, vec![Box::new(StepLimit(BATCHES + 1))]).unwrap();
+    assert!(matches!(outcome, Outcome::Stopped(_)));
+    let before = left(&path);
+    // No file may grow beyond 512 bytes; without the signal, writing more fails as on a full disk.
+    let limited = Command::new("sh")
+        .args(["-c", "trap '' XFSZ; ulimit -f 1; exec \"$0\" \"$@\""])
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", "resume::child"])
+        .env(FOLDER, &path)
+        .output()
+        .unwrap();
+    assert!(!limited.status.success());
+    let said =
+        String::from_utf8_lossy(&limited.stdout).into_owned() + &String::from_utf8_lossy(&limited.stderr);
+    assert!(
+        said.contains("cannot write") || said.contains("action: \"write\""),
+        "{said}"
+    );
+    assert_eq!(left(&path).files(), before.files());
+    assert_eq!(train(&path, 0, vec![]).unwrap(), Outcome::Finished);
+    assert_eq!(left(&path), expected);
+}
