@@ -1,5 +1,6 @@
 //! Downloads against a server on this machine: the right file, and every way in which it can be
 //! wrong; whatever happens, nothing wrong stays in the cache.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
 

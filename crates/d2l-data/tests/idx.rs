@@ -1,4 +1,5 @@
 //! The IDX reader against odd and hostile bytes; `memory.rs` has what they cost.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
 

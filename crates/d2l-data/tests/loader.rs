@@ -1,4 +1,5 @@
 //! The loader: the same batches whatever the number of workers, in order, and no thread left.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

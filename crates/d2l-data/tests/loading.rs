@@ -1,5 +1,6 @@
 //! Loading from directories, from the system's package and from the sample; and every way in
 //! which a directory can be wrong.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
 

@@ -1,5 +1,6 @@
 //! The memory that the IDX reader uses for files that claim more than they hold. One test at a time:
 //! the allocator's peak is the process's.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
 
