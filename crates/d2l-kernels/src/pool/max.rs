@@ -98,10 +98,10 @@ fn forward(
 
 per_level! {
     fn forward_rows<'a>(plan: &'a Plan, first_row: usize, x: &'a [f32], y: &'a mut [f32], argmax: &'a mut [Argmax]) {
+        // Longer blocks are not made vectors of.
         match plan.lanes() {
             8 => forward_blocks::<8>(plan, first_row, x, y, argmax),
-            16 => forward_blocks::<16>(plan, first_row, x, y, argmax),
-            _ => forward_blocks::<32>(plan, first_row, x, y, argmax),
+            _ => forward_blocks::<16>(plan, first_row, x, y, argmax),
         }
     }
 }
@@ -221,11 +221,9 @@ per_level! {
         // Without a ReLU any slice as long as dy will do: it is not looked at.
         match (relu_output, plan.lanes()) {
             (None, 8) => backward_blocks::<8, false>(plan, first_row, dy, argmax, dy, dx),
-            (None, 16) => backward_blocks::<16, false>(plan, first_row, dy, argmax, dy, dx),
-            (None, _) => backward_blocks::<32, false>(plan, first_row, dy, argmax, dy, dx),
+            (None, _) => backward_blocks::<16, false>(plan, first_row, dy, argmax, dy, dx),
             (Some(y), 8) => backward_blocks::<8, true>(plan, first_row, dy, argmax, y, dx),
-            (Some(y), 16) => backward_blocks::<16, true>(plan, first_row, dy, argmax, y, dx),
-            (Some(y), _) => backward_blocks::<32, true>(plan, first_row, dy, argmax, y, dx),
+            (Some(y), _) => backward_blocks::<16, true>(plan, first_row, dy, argmax, y, dx),
         }
     }
 }
