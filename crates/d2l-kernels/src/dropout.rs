@@ -78,9 +78,8 @@ per_level! {
     ) {
         for (index, (target, source)) in target.chunks_mut(GROUP).zip(source.chunks(GROUP)).enumerate() {
             let words = group(key, counter, first_block + (index * GROUP / 4) as u64);
-            let factors = words.map(|word| if word >= threshold { scale } else { 0.0 });
-            for ((target, &source), factor) in target.iter_mut().zip(source).zip(factors) {
-                *target = source * factor;
+            for ((target, &source), word) in target.iter_mut().zip(source).zip(words) {
+                *target = source * if word >= threshold { scale } else { 0.0 };
             }
         }
     }

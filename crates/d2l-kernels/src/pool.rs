@@ -22,7 +22,7 @@ pub use max::{adaptive_max_backward, adaptive_max_forward, max_backward, max_for
 
 use crate::ShapeError;
 use crate::error::checked_product;
-use windows::Axis;
+use windows::{Axis, Cover};
 
 /// Which tap of its window an output came from: `row·width + column`, counted from the window's first element inside
 /// the input, with `width` the widest window of the call.
@@ -242,6 +242,13 @@ impl Plan {
         ];
         ShapeError::check_len(operation, names[0], expected[0], found[0])?;
         ShapeError::check_len(operation, names[1], expected[1], found[1])
+    }
+
+    /// Where the last of the outputs that cover an input starts in its image; 0 if none does.
+    #[inline(always)]
+    fn last_cover(&self, rows: &[Cover], columns: &[Cover]) -> usize {
+        let last = |covers: &[Cover]| covers.last().map_or(0, |cover| cover.output);
+        (last(rows) * self.columns.outputs() + last(columns)) * self.channels
     }
 
     /// Channels per block: what fits the channels best.

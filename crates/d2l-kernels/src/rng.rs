@@ -19,6 +19,7 @@ mod normal;
 
 use crate::par::for_each_chunk_mut;
 use crate::pieces::per_level;
+use std::array::from_fn;
 
 /// Blocks computed side by side, one per vector lane.
 const LANES: usize = 16;
@@ -32,25 +33,24 @@ const PIECE: usize = 128 * GROUP;
 /// The four words of Philox4x32-10 for one counter and key.
 #[inline]
 pub fn philox4x32_10(counter: [u32; 4], key: [u32; 2]) -> [u32; 4] {
-    rounds(counter.map(|word| [word]), key).map(|[word]| word)
+    rounds(counter.map(|word| [u64::from(word)]), key).map(|[word]| word as u32)
 }
 
-/// Ten rounds on `N` blocks side by side: `words[w][lane]` is word `w` of a lane's counter.
+/// Ten rounds on `N` blocks side by side: the low half of `words[w][lane]` is word `w` of a lane's counter. The high
+/// halves hold remains of products: so the vectors are all of one type.
 #[inline(always)]
-fn rounds<const N: usize>(words: [[u32; N]; 4], mut key: [u32; 2]) -> [[u32; N]; 4] {
+fn rounds<const N: usize>(words: [[u64; N]; 4], mut key: [u32; 2]) -> [[u64; N]; 4] {
     let [mut w0, mut w1, mut w2, mut w3] = words;
     for round in 0..10 {
         if round > 0 {
             key = [key[0].wrapping_add(0x9E37_79B9), key[1].wrapping_add(0xBB67_AE85)];
         }
-        for lane in 0..N {
-            let product0 = 0xD251_1F53_u64 * u64::from(w0[lane]);
-            let product1 = 0xCD9E_8D57_u64 * u64::from(w2[lane]);
-            w0[lane] = (product1 >> 32) as u32 ^ w1[lane] ^ key[0];
-            w1[lane] = product1 as u32;
-            w2[lane] = (product0 >> 32) as u32 ^ w3[lane] ^ key[1];
-            w3[lane] = product0 as u32;
-        }
+        let product0: [u64; N] = from_fn(|lane| 0xD251_1F53 * (w0[lane] & u64::from(u32::MAX)));
+        let product1: [u64; N] = from_fn(|lane| 0xCD9E_8D57 * (w2[lane] & u64::from(u32::MAX)));
+        w0 = from_fn(|lane| (product1[lane] >> 32) ^ w1[lane] ^ u64::from(key[0]));
+        w1 = product1;
+        w2 = from_fn(|lane| (product0[lane] >> 32) ^ w3[lane] ^ u64::from(key[1]));
+        w3 = product0;
     }
     [w0, w1, w2, w3]
 }
@@ -58,16 +58,15 @@ fn rounds<const N: usize>(words: [[u32; N]; 4], mut key: [u32; 2]) -> [[u32; N];
 /// The blocks `first_block .. first_block + LANES` of a stream: `[w][lane]` is word `w` of block `first + lane`.
 #[inline(always)]
 fn blocks(key: u64, stream: u64, first_block: u64) -> [[u32; LANES]; 4] {
-    let block: [u64; LANES] = std::array::from_fn(|lane| first_block.wrapping_add(lane as u64));
-    let (low, high) = (
-        block.map(|block| block as u32),
-        block.map(|block| (block >> 32) as u32),
-    );
-    let stream = [stream as u32, (stream >> 32) as u32].map(|word| [word; LANES]);
-    rounds(
-        [low, high, stream[0], stream[1]],
-        [key as u32, (key >> 32) as u32],
-    )
+    let block: [u64; LANES] = from_fn(|lane| first_block.wrapping_add(lane as u64));
+    let counter = [
+        block,
+        block.map(|block| block >> 32),
+        [stream; LANES],
+        [stream >> 32; LANES],
+    ];
+    let words = rounds(counter, [key as u32, (key >> 32) as u32]);
+    words.map(|lanes| lanes.map(|word| word as u32))
 }
 
 /// From `[word][lane]` to the order of the sequence.
@@ -256,11 +255,10 @@ per_level! {
         let (width, last) = (high - low, if low < high { high.next_down() } else { high });
         for (index, out) in out.chunks_mut(GROUP).enumerate() {
             let words = group(key, stream, first_block.wrapping_add((index * LANES) as u64));
-            let values = words.map(|word| {
+            for (out, word) in out.iter_mut().zip(words) {
                 let value = low + width * unit_f32(word);
-                if value >= high { last } else { value }
-            });
-            out.copy_from_slice(&values[..out.len()]);
+                *out = if value >= high { last } else { value };
+            }
         }
     }
 }
@@ -274,8 +272,9 @@ per_level! {
                 (values[0][lane], values[1][lane]) = normal::box_muller(words[0][lane], words[1][lane]);
                 (values[2][lane], values[3][lane]) = normal::box_muller(words[2][lane], words[3][lane]);
             }
-            let values = in_sequence(values).map(|value| mean + deviation * value);
-            out.copy_from_slice(&values[..out.len()]);
+            for (out, value) in out.iter_mut().zip(in_sequence(values)) {
+                *out = mean + deviation * value;
+            }
         }
     }
 }

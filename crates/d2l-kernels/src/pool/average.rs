@@ -1,11 +1,11 @@
 //! Average pooling.
 
+use super::windows::Cover;
 use super::{AdaptivePool2dShape, Plan, Pool2dShape};
 use crate::ShapeError;
 use crate::arch::Simd;
 use crate::par::for_each_chunk_mut;
 use crate::pieces::per_level;
-use std::ops::Range;
 
 /// The mean of each window.
 ///
@@ -173,23 +173,20 @@ fn backward_blocks<S: Simd, const L: usize>(
     for row in 0..dx.len() / x_row {
         let (image, input_row) = plan.rows.split_input(first_row + row);
         let image_start = image * plan.rows.outputs() * y_row;
-        let output_rows = plan.rows.covering[input_row].clone();
-        for (input, outputs) in plan.columns.covering.iter().enumerate() {
+        let rows = plan.rows.covering(input_row);
+        for input in 0..plan.columns.inputs() {
+            let columns = plan.columns.covering(input);
             let start = row * x_row + input * channels;
-            let last = image_start
-                + output_rows.end.saturating_sub(1) * y_row
-                + outputs.end.saturating_sub(1) * channels;
+            let last = image_start + plan.last_cover(rows, columns);
             for channel in (0..channels).step_by(L) {
                 let to = start + channel;
-                let windows = (output_rows.clone(), outputs.clone());
+                let from = image_start + channel;
                 if to + L <= dx.len() && last + channel + L <= dy.len() {
-                    let sum = gather::<S, L>(plan, factors, windows, image_start + channel, dy);
+                    let sum = gather::<S, L>(plan, factors, rows, columns, dy, from);
                     dx[to..to + L].copy_from_slice(&sum);
                 } else {
-                    for channel in channel..channels.min(channel + L) {
-                        let windows = windows.clone();
-                        [dx[start + channel]] =
-                            gather::<S, 1>(plan, factors, windows, image_start + channel, dy);
+                    for lane in 0..L.min(channels - channel) {
+                        [dx[to + lane]] = gather::<S, 1>(plan, factors, rows, columns, dy, from + lane);
                     }
                 }
             }
@@ -197,21 +194,22 @@ fn backward_blocks<S: Simd, const L: usize>(
     }
 }
 
-/// The sum of `L` channels of dy over windows, each times its factor.
+/// The sum of `L` channels of dy over the windows of `rows` and `columns`, each times its factor.
 #[inline(always)]
 fn gather<S: Simd, const L: usize>(
     plan: &Plan,
     factors: &[f32],
-    (output_rows, outputs): (Range<usize>, Range<usize>),
-    start: usize,
+    rows: &[Cover],
+    columns: &[Cover],
     dy: &[f32],
+    start: usize,
 ) -> [f32; L] {
     let [_, y_row] = plan.row_lens();
     let mut sum = [0.0; L];
-    for output_row in output_rows {
-        for output in outputs.clone() {
-            let from = start + output_row * y_row + output * plan.channels;
-            let factor = factors[output_row * plan.columns.outputs() + output];
+    for row in rows {
+        for column in columns {
+            let from = start + row.output * y_row + column.output * plan.channels;
+            let factor = factors[row.output * plan.columns.outputs() + column.output];
             let dy = &dy[from..from + L];
             for lane in 0..L {
                 sum[lane] = S::mul_add(dy[lane], factor, sum[lane]);

@@ -1,5 +1,6 @@
 //! Max pooling. NaN wins over every number (the last one of a window, as in PyTorch), the first of equal numbers wins.
 
+use super::windows::Cover;
 use super::{AdaptivePool2dShape, Argmax, Plan, Pool2dShape};
 use crate::ShapeError;
 use crate::par::for_each_chunk_mut;
@@ -243,22 +244,21 @@ fn backward_blocks<const L: usize, const RELU: bool>(
     for row in 0..dx.len() / x_row {
         let (image, input_row) = plan.rows.split_input(first_row + row);
         let image_start = image * plan.rows.outputs() * y_row;
+        let rows = plan.rows.covering(input_row);
         for input in 0..plan.columns.inputs() {
-            let covering = Covering {
-                plan,
-                image_start,
-                input: [input_row, input],
-            };
+            let columns = plan.columns.covering(input);
             let start = row * x_row + input * channels;
-            let last = covering.last();
+            let last = image_start + plan.last_cover(rows, columns);
             for channel in (0..channels).step_by(L) {
                 let to = start + channel;
+                let from = image_start + channel;
                 if to + L <= dx.len() && last + channel + L <= dy.len() {
-                    let sum = gather::<L, RELU>(covering, channel, dy, argmax, y);
+                    let sum = gather::<L, RELU>(plan, rows, columns, [dy, y], argmax, from);
                     dx[to..to + L].copy_from_slice(&sum);
                 } else {
-                    for channel in channel..channels.min(channel + L) {
-                        [dx[start + channel]] = gather::<1, RELU>(covering, channel, dy, argmax, y);
+                    for lane in 0..L.min(channels - channel) {
+                        [dx[to + lane]] =
+                            gather::<1, RELU>(plan, rows, columns, [dy, y], argmax, from + lane);
                     }
                 }
             }
@@ -266,48 +266,22 @@ fn backward_blocks<const L: usize, const RELU: bool>(
     }
 }
 
-/// The outputs whose windows hold one input.
-#[derive(Clone, Copy)]
-struct Covering<'a> {
-    plan: &'a Plan,
-    image_start: usize,
-    input: [usize; 2],
-}
-
-impl Covering<'_> {
-    /// Where the last of them starts in y; the image's start if there is none.
-    #[inline(always)]
-    fn last(self) -> usize {
-        let [row, column] = self.input;
-        let (rows, columns) = (&self.plan.rows.covering[row], &self.plan.columns.covering[column]);
-        let [_, y_row] = self.plan.row_lens();
-        self.image_start
-            + rows.end.saturating_sub(1) * y_row
-            + columns.end.saturating_sub(1) * self.plan.channels
-    }
-}
-
-/// The sum of `L` channels of dy over the windows that chose this input.
+/// The sum of `L` channels of dy over the windows that chose the input which `rows` and `columns` cover.
 #[inline(always)]
 fn gather<const L: usize, const RELU: bool>(
-    covering: Covering<'_>,
-    channel: usize,
-    dy: &[f32],
+    plan: &Plan,
+    rows: &[Cover],
+    columns: &[Cover],
+    [dy, y]: [&[f32]; 2],
     argmax: &[Argmax],
-    y: &[f32],
+    start: usize,
 ) -> [f32; L] {
-    let Covering {
-        plan,
-        image_start,
-        input: [input_row, input],
-    } = covering;
     let [_, y_row] = plan.row_lens();
     let mut sum = [0.0; L];
-    for output_row in plan.rows.covering[input_row].clone() {
-        let row_tap = (input_row - plan.rows.windows[output_row].inputs.start) * plan.columns.widest;
-        for output in plan.columns.covering[input].clone() {
-            let tap = (row_tap + input - plan.columns.windows[output].inputs.start) as Argmax;
-            let from = image_start + output_row * y_row + output * plan.channels + channel;
+    for row in rows {
+        for column in columns {
+            let tap = (row.tap * plan.columns.widest + column.tap) as Argmax;
+            let from = start + row.output * y_row + column.output * plan.channels;
             let (dy, argmax): ([f32; L], [Argmax; L]) = (block(dy, from), block(argmax, from));
             // Masks of 32 bits rather than conditions: the compiler makes vectors of the former only.
             let mut mask = argmax.map(|place| u32::from(place == tap).wrapping_neg());

@@ -11,15 +11,25 @@ pub(super) struct Window {
     pub(super) padded: usize,
 }
 
+/// An output whose window holds a certain input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Cover {
+    pub(super) output: usize,
+    /// Where in the window the input is, counted from the window's first input.
+    pub(super) tap: usize,
+}
+
 /// All windows of an axis, in order of both ends.
 #[derive(Debug)]
 pub(super) struct Axis {
     /// One per output.
     pub(super) windows: Vec<Window>,
-    /// For each input, the outputs whose windows cover it.
-    pub(super) covering: Vec<Range<usize>>,
     /// The widest window.
     pub(super) widest: usize,
+    /// The outputs that cover each input, one input after the other.
+    covers: Vec<Cover>,
+    /// Which of `covers` belong to each input.
+    covering: Vec<Range<usize>>,
 }
 
 impl Axis {
@@ -60,13 +70,19 @@ impl Axis {
     }
 
     fn new(inputs: usize, windows: Vec<Window>) -> Self {
-        // Both ends grow with the output, so the outputs that cover an input are neighbours.
-        let covering = |input: usize| {
+        let mut covers = Vec::new();
+        let covering = (0..inputs).map(|input| {
+            // Both ends grow with the output, so the outputs that cover an input are neighbours.
             let first = windows.partition_point(|window| window.inputs.end <= input);
             let end = windows.partition_point(|window| window.inputs.start <= input);
-            first..end.max(first)
-        };
-        let covering = (0..inputs).map(covering).collect();
+            let start = covers.len();
+            covers.extend((first..end).map(|output| Cover {
+                output,
+                tap: input - windows[output].inputs.start,
+            }));
+            start..covers.len()
+        });
+        let covering = covering.collect();
         let widest = windows
             .iter()
             .map(|window| window.inputs.len())
@@ -74,9 +90,16 @@ impl Axis {
             .unwrap_or(0);
         Self {
             windows,
-            covering,
             widest,
+            covers,
+            covering,
         }
+    }
+
+    /// The outputs whose windows hold `input`, in order.
+    #[inline(always)]
+    pub(super) fn covering(&self, input: usize) -> &[Cover] {
+        &self.covers[self.covering[input].clone()]
     }
 
     pub(super) fn inputs(&self) -> usize {
@@ -119,7 +142,22 @@ mod tests {
                 .collect::<Vec<_>>(),
             [3, 3, 3]
         );
-        assert_eq!(axis.covering, [0..1, 0..2, 1..2, 1..3, 2..3]);
+        let covers = |input| {
+            axis.covering(input)
+                .iter()
+                .map(|cover| (cover.output, cover.tap))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(
+            (0..5).map(covers).collect::<Vec<_>>(),
+            [
+                vec![(0, 0)],
+                vec![(0, 1), (1, 0)],
+                vec![(1, 1)],
+                vec![(1, 2), (2, 0)],
+                vec![(2, 1)],
+            ]
+        );
         assert_eq!(axis.widest, 3);
     }
 
