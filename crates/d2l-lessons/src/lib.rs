@@ -1,1 +1,1 @@
-//! d2l-lessons
+#![doc = include_str!("../README.md")]
