@@ -7,8 +7,9 @@
 //!     for each of the T² positions: m[position] = V[position] · U[position]
 //!     transform m to the outputs, with bias and ReLU
 //! ```
-//! With many tiles a block is a piece of work, small enough for V and m to stay in the caches. With few, the blocks
-//! are taken one after the other and the threads share each of the three steps. The bits are the same either way.
+//! Where U stays in the caches a block is a piece of work, small enough for V and m to stay there too. Where U is too
+//! large for that, or the tiles too few, blocks are larger and taken one after the other, and the threads share each
+//! of the three steps: U is read once per block. The bits are the same either way.
 
 use super::transform::{TransformInput, TransformOutput, TransformWeight};
 use super::{CHANNEL_PAD, Tiling, Variant};
@@ -23,8 +24,8 @@ const BLOCK_TILES: Range<usize> = 48..96;
 const BLOCK_FLOATS: usize = 1 << 20;
 /// Floats of a block that all threads share: 16 MiB.
 const SHARED_FLOATS: usize = 4 << 20;
-/// From this many blocks on, a block is a piece of work.
-const ENOUGH_BLOCKS: usize = 8;
+/// Up to this size of U it stays in the caches from block to block: 8 MiB. Beyond, it is better read just once.
+const CACHED_WEIGHT_FLOATS: usize = 2 << 20;
 /// Tiles that a piece of a shared block transforms.
 const TRANSFORM_TILES: usize = 12;
 /// Input channels that a piece of the weight transform takes.
@@ -68,14 +69,16 @@ impl Correlation<'_> {
                 .map(|channels| channels.next_multiple_of(CHANNEL_PAD));
             let per_tile = T * T * (pitches[0] + pitches[1]);
             let block_tiles = (BLOCK_FLOATS / per_tile).clamp(BLOCK_TILES.start, BLOCK_TILES.end);
-            let shared = tiling.tiles.div_ceil(block_tiles) < ENOUGH_BLOCKS;
+            let shared = u.len() > CACHED_WEIGHT_FLOATS || tiling.tiles <= BLOCK_TILES.start;
             let block_tiles = if shared {
-                (SHARED_FLOATS / per_tile).max(BLOCK_TILES.start)
+                let block_tiles = (SHARED_FLOATS / per_tile).max(BLOCK_TILES.start);
+                tiling.tiles.div_ceil(tiling.tiles.div_ceil(block_tiles))
             } else {
-                block_tiles
+                // An even number of blocks, so that two threads have the same share of a few, of full micro-tiles.
+                let blocks = tiling.tiles.div_ceil(block_tiles).next_multiple_of(2);
+                tiling.tiles.div_ceil(blocks).next_multiple_of(kernel.rows)
             };
             let blocks = tiling.tiles.div_ceil(block_tiles);
-            let block_tiles = tiling.tiles.div_ceil(blocks);
             let lengths = pitches.map(|pitch| T * T * (block_tiles * pitch + SKEW));
             let run_block = |index: usize| {
                 scratch::with(lengths[0], |v| {

@@ -156,7 +156,9 @@ fn direct_cost(shape: &Conv2dShape, product: Product) -> f64 {
         let taps: usize = (0..out_size)
             .map(|position| {
                 let start = shape.padding[axis].saturating_sub(position);
-                let end = (in_size + shape.padding[axis]).saturating_sub(position).min(shape.kernel[axis]);
+                let end = (in_size + shape.padding[axis])
+                    .saturating_sub(position)
+                    .min(shape.kernel[axis]);
                 end.saturating_sub(start)
             })
             .sum();

@@ -14,9 +14,10 @@ use crate::arch::dispatch;
 use crate::par::{SendPtr, for_each_piece};
 use crate::scratch;
 use crate::tile::{Epilogue, MAX_ROWS, MicroKernel, Tile, Walk, micro_kernel};
+use std::ops::RangeInclusive;
 
-/// Floats of a block: 16 MiB.
-const BLOCK_FLOATS: usize = 4 << 20;
+/// Floats of a block: as many as dU has, which is read and written once per block, but between 2 and 16 MiB.
+const BLOCK_FLOATS: RangeInclusive<usize> = 512 << 10..=4 << 20;
 /// Tiles of a block, at least: fewer would read and write dU too often.
 const MIN_BLOCK_TILES: usize = 96;
 /// Tiles that a piece transforms.
@@ -58,11 +59,12 @@ fn run<const M: usize, const R: usize, const T: usize>(
         shape.in_channels.next_multiple_of(CHANNEL_PAD),
         kernel.padded(shape.out_channels),
     ];
-    let block_tiles = (BLOCK_FLOATS / (T * T * (pitches[0] + pitches[1]))).max(MIN_BLOCK_TILES);
+    let pairs = shape.in_channels * shape.out_channels;
+    let block_floats = (T * T * pairs).clamp(*BLOCK_FLOATS.start(), *BLOCK_FLOATS.end());
+    let block_tiles = (block_floats / (T * T * (pitches[0] + pitches[1]))).max(MIN_BLOCK_TILES);
     let blocks = tiling.tiles.div_ceil(block_tiles);
     let block_tiles = tiling.tiles.div_ceil(blocks);
     let position_pitches = pitches.map(|pitch| block_tiles * pitch + SKEW);
-    let pairs = shape.in_channels * shape.out_channels;
     scratch::with(T * T * pairs, |du| {
         scratch::with(T * T * position_pitches[0], |v| {
             scratch::with(T * T * position_pitches[1], |packed| {
