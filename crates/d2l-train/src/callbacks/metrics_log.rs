@@ -1,5 +1,7 @@
 use super::json_lines::step_record;
-use crate::{Callback, Error, Flow, Outcome, Result, Run, callback::order, metrics::Record, run::Position};
+use crate::{
+    Callback, Error, Flow, Outcome, Result, Run, atomic, callback::order, metrics::Record, run::Position,
+};
 use std::{
     fs::{self, File},
     io::{ErrorKind, Write},
@@ -29,13 +31,8 @@ impl MetricsLog {
 
     fn line(&mut self, record: &Record) -> Result<()> {
         let Some(file) = &mut self.file else { return Ok(()) };
-        let mut line = serde_json::to_string(record).map_err(|e| Error::Format {
-            path: self.path.clone(),
-            message: e.to_string(),
-        })?;
-        line.push('\n');
         // In one piece: a run killed here leaves whole lines, or at most one torn line at the end.
-        file.write_all(line.as_bytes())
+        file.write_all(line(record, &self.path)?.as_bytes())
             .map_err(Error::io("write", &self.path))
     }
 
@@ -52,13 +49,23 @@ impl Callback for MetricsLog {
     }
 
     fn before_fit(&mut self, run: &mut Run<'_>) -> Result<Flow> {
-        let kept = kept_bytes(&self.path, run.position())?;
+        let (kept, epochs) = kept_lines(&self.path, run.position())?;
+        if epochs != run.history().len() {
+            // The file was lost or changed; what the checkpoint knows is the epochs.
+            let lines = run
+                .history()
+                .iter()
+                .map(|record| line(&Record::Epoch(record.clone()), &self.path));
+            atomic::write(&self.path, lines.collect::<Result<String>>()?.as_bytes())?;
+        }
         let file = File::options()
             .create(true)
             .append(true)
             .open(&self.path)
             .map_err(Error::io("open", &self.path))?;
-        file.set_len(kept).map_err(Error::io("cut", &self.path))?;
+        if epochs == run.history().len() {
+            file.set_len(kept).map_err(Error::io("cut", &self.path))?;
+        }
         self.file = Some(file);
         Ok(Flow::Continue)
     }
@@ -83,25 +90,34 @@ impl Callback for MetricsLog {
     }
 }
 
-/// How many bytes of a log are lines of before `position`. The rest, from the first line that is torn or of later,
-/// is to be cut off.
-fn kept_bytes(path: &Path, position: Position) -> Result<u64> {
+/// A record as a line of the file at `path`.
+fn line(record: &Record, path: &Path) -> Result<String> {
+    let text = serde_json::to_string(record).map_err(|e| Error::Format {
+        path: path.to_owned(),
+        message: e.to_string(),
+    })?;
+    Ok(text + "\n")
+}
+
+/// How many bytes of a log are lines of before `position`, and how many of the lines are epochs. The rest, from the
+/// first line that is torn or of later, is to be cut off.
+fn kept_lines(path: &Path, position: Position) -> Result<(u64, usize)> {
     let bytes = match fs::read(path) {
         Ok(bytes) => bytes,
         Err(e) if e.kind() == ErrorKind::NotFound => Vec::new(),
         Err(e) => return Err(Error::io("read", path)(e)),
     };
-    let done = |line: &&[u8]| {
-        line.ends_with(b"\n")
-            && match serde_json::from_slice(line) {
-                Ok(Record::Step(record)) => record.step <= position.step,
-                Ok(Record::Epoch(record)) => record.epoch <= position.epoch,
-                Err(_) => false,
-            }
-    };
-    Ok(bytes
+    let (mut kept, mut epochs) = (0, 0);
+    for line in bytes
         .split_inclusive(|&byte| byte == b'\n')
-        .take_while(done)
-        .map(|line| line.len() as u64)
-        .sum())
+        .take_while(|line| line.ends_with(b"\n"))
+    {
+        match serde_json::from_slice(line) {
+            Ok(Record::Step(record)) if record.step <= position.step => {}
+            Ok(Record::Epoch(record)) if record.epoch <= position.epoch => epochs += 1,
+            _ => break,
+        }
+        kept += line.len() as u64;
+    }
+    Ok((kept, epochs))
 }

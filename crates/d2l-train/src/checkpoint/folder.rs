@@ -75,12 +75,17 @@ impl CheckpointFolder {
         self.path.join("previous")
     }
 
-    /// Reads a checkpoint.
+    /// Reads a checkpoint, also one that is whole but was not yet put in place when the run was killed.
     ///
     /// # Errors
     /// When it is missing or damaged.
     pub fn open(&self, kind: Kind) -> Result<Checkpoint> {
         let path = self.path(kind);
+        if !path.exists()
+            && let Ok(checkpoint) = Checkpoint::open(&self.fresh(kind))
+        {
+            return Ok(checkpoint);
+        }
         let state = || fs::read(path.join(super::STATE)).ok();
         let before = state();
         match Checkpoint::open(&path) {
@@ -94,10 +99,13 @@ impl CheckpointFolder {
     /// which damaged ones were passed over; there is none when `last` was good, or when there is no checkpoint at all.
     pub fn open_newest(&self) -> (Option<Checkpoint>, Option<Fallback>) {
         let mut refused = Vec::new();
-        for path in [self.path(Kind::Last), self.previous(), self.path(Kind::Best)] {
-            match Checkpoint::open(&path) {
+        let previous = || Checkpoint::open(&self.previous());
+        let candidates: [&dyn Fn() -> Result<Checkpoint>; 3] =
+            [&|| self.open(Kind::Last), &previous, &|| self.open(Kind::Best)];
+        for open in candidates {
+            match open() {
                 Ok(checkpoint) => {
-                    let used = Some(path);
+                    let used = Some(checkpoint.path().to_owned());
                     let fallback = (!refused.is_empty()).then_some(Fallback { used, refused });
                     return (Some(checkpoint), fallback);
                 }

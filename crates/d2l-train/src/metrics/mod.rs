@@ -8,4 +8,4 @@ pub use evaluation::{Confusion, Evaluation, Prediction, evaluate, predict};
 pub(crate) use evaluation::{class_indices, evaluate_with};
 pub use record::{EpochRecord, Metric, Record, StepRecord, read_records};
 pub use running::TrainMetrics;
-pub(crate) use running::{Pending, Running};
+pub(crate) use running::{Pending, Running, to_f64};

@@ -1,7 +1,7 @@
 //! Running means over the examples of an epoch.
 
 use crate::{Result, loss::Reduction};
-use candle_core::{DType, Tensor};
+use candle_core::{DType, Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 /// The training metrics of the epoch so far.
@@ -67,13 +67,16 @@ impl Pending {
             .iter()
             .flat_map(|b| [Some(&b.loss), b.correct.as_ref()])
             .flatten();
-        let scalars: Vec<Tensor> = scalars
-            .map(|t| t.to_dtype(DType::F64))
-            .collect::<Result<_, _>>()?;
-        let mut values = match scalars.first() {
-            Some(only) if scalars.len() == 1 => vec![only.to_scalar::<f64>()?],
-            Some(_) => Tensor::stack(&scalars, 0)?.to_vec1::<f64>()?,
-            None => Vec::new(),
+        // Stacked as one type, f32 unless f64 is at work: Metal has no f64, and counts need more than a half.
+        let wide = batches.iter().any(|b| b.loss.dtype() == DType::F64);
+        let dtype = if wide { DType::F64 } else { DType::F32 };
+        let scalars: Vec<Tensor> = scalars.map(|t| t.to_dtype(dtype)).collect::<Result<_, _>>()?;
+        let mut values = match scalars.is_empty() {
+            true => Vec::new(),
+            false => Tensor::stack(&scalars, 0)?
+                .to_device(&Device::Cpu)?
+                .to_dtype(DType::F64)?
+                .to_vec1::<f64>()?,
         }
         .into_iter();
         let mut next = || values.next().unwrap_or(f64::NAN);
@@ -82,6 +85,14 @@ impl Pending {
             .map(|b| (next(), if b.correct.is_some() { next() as u64 } else { 0 }))
             .collect())
     }
+}
+
+/// A scalar on any device as f64.
+pub(crate) fn to_f64(scalar: &Tensor) -> Result<f64> {
+    Ok(scalar
+        .to_device(&Device::Cpu)?
+        .to_dtype(DType::F64)?
+        .to_scalar::<f64>()?)
 }
 
 /// An f64 as the hexadecimal digits of its bits: exact, and the same in every JSON library.
@@ -103,7 +114,6 @@ mod bits {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use candle_core::Device;
 
     #[test]
     fn a_short_last_batch_weighs_what_it_holds() {

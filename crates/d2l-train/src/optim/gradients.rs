@@ -1,7 +1,7 @@
 //! The gradients of one step.
 
-use crate::{Clip, Error, Result, run::is_finite};
-use candle_core::{CpuStorage, DType, Storage, Tensor};
+use crate::{Clip, Error, Result, metrics::to_f64, run::is_finite};
+use candle_core::{CpuStorage, Storage, Tensor};
 
 /// The gradients of an optimiser's parameters, in its order; `None` where the loss does not depend on the parameter.
 #[derive(Debug)]
@@ -82,9 +82,5 @@ fn sum_of_squares(gradient: &Tensor) -> Result<f64> {
         return Ok(d2l_kernels::optim::sum_of_squares(values));
     }
     drop(storage);
-    Ok(gradient
-        .sqr()?
-        .sum_all()?
-        .to_dtype(DType::F64)?
-        .to_scalar::<f64>()?)
+    to_f64(&gradient.sqr()?.sum_all()?)
 }

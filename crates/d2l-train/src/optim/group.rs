@@ -90,4 +90,22 @@ mod tests {
             assert_eq!(fits(pattern, name), expected, "{pattern} {name}");
         }
     }
+
+    /// The definition: a star stands for nothing, or for one character and a star.
+    fn naive(pattern: &[u8], name: &[u8]) -> bool {
+        match (pattern, name) {
+            ([], []) => true,
+            ([b'*', rest @ ..], _) if naive(rest, name) => true,
+            ([b'*', ..], [_, tail @ ..]) => naive(pattern, tail),
+            ([a, rest @ ..], [b, tail @ ..]) => a == b && naive(rest, tail),
+            _ => false,
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn patterns_fit_what_the_definition_says(pattern in "[ab*]{0,6}", name in "[ab]{0,6}") {
+            proptest::prop_assert_eq!(fits(&pattern, &name), naive(pattern.as_bytes(), name.as_bytes()));
+        }
+    }
 }

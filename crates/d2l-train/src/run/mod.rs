@@ -12,7 +12,7 @@ pub use state::{Position, RandomState};
 use crate::{
     Batch, Error, NonFinite, Optimizer, Result,
     loss::Reduction,
-    metrics::{Confusion, EpochRecord, Evaluation, Pending, Running, TrainMetrics, class_indices},
+    metrics::{Confusion, EpochRecord, Evaluation, Pending, Running, TrainMetrics, class_indices, to_f64},
     schedule::At,
 };
 use candle_core::{D, DType, Tensor};
@@ -353,11 +353,5 @@ impl<'a> Run<'a> {
 
 /// Whether every element is finite (the elements' own sum may overflow, so it is 0 · x that is summed: 0 or NaN).
 pub(crate) fn is_finite(tensor: &Tensor) -> Result<bool> {
-    let zero = tensor
-        .detach()
-        .affine(0.0, 0.0)?
-        .sum_all()?
-        .to_dtype(DType::F64)?
-        .to_scalar::<f64>()?;
-    Ok(zero == 0.0)
+    Ok(to_f64(&tensor.detach().affine(0.0, 0.0)?.sum_all()?)? == 0.0)
 }

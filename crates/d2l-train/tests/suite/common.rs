@@ -108,4 +108,11 @@ impl Left {
     pub(crate) fn files(&self) -> &[(String, Vec<u8>)] {
         &self.files
     }
+
+    pub(crate) fn epochs(&self) -> Vec<&Record> {
+        self.log
+            .iter()
+            .filter(|record| matches!(record, Record::Epoch(_)))
+            .collect()
+    }
 }

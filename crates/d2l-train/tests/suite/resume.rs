@@ -155,3 +155,16 @@ fn a_full_disk_keeps_the_checkpoints_there_were() {
     assert_eq!(train(&path, 0, vec![]).unwrap(), Outcome::Finished);
     assert_eq!(left(&path), expected);
 }
+
+#[test]
+fn a_lost_log_gets_its_epochs_back() {
+    let (folder, expected) = whole();
+    let path = folder.path().join("lost");
+    let outcome = train(&path, 0, vec![Box::new(StepLimit(2 * BATCHES + 1))]).unwrap();
+    assert!(matches!(outcome, Outcome::Stopped(_)));
+    std::fs::remove_file(path.join("metrics.jsonl")).unwrap();
+    assert_eq!(train(&path, 0, vec![]).unwrap(), Outcome::Finished);
+    let left = left(&path);
+    assert_eq!(left.files(), expected.files());
+    assert_eq!(left.epochs(), expected.epochs());
+}
