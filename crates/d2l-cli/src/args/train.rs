@@ -1,0 +1,212 @@
+//! `d2l train`: every option is also a key of the configuration file, under the same name.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use serde::{Deserialize, Serialize};
+
+/// `d2l train`.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  d2l train lenet                          the book's settings: 10 epochs, batch size 256, SGD 0.9
+  d2l train mlp --epochs 20 --lr 0.05 --name slow-mlp
+  d2l train lenet --optimizer adam --lr 0.001 --schedule cosine
+  d2l train lenet --train-limit 2000 --epochs 1     a quick look
+  d2l train --resume lenet                 go on where runs/lenet was stopped
+  d2l train --resume lenet --epochs 20     and further than it was meant to go
+  d2l train --config runs/lenet/config.toml --name again     the same run once more
+
+Flags win over the configuration file, the file over the book's settings. The first Ctrl-C writes a
+checkpoint and stops (exit code 130); the second stops at once.")]
+pub(crate) struct TrainArgs {
+    /// What the run is to be.
+    #[command(flatten)]
+    pub(crate) settings: Settings,
+
+    /// Never use the network.
+    #[arg(long, help_heading = "Data")]
+    pub(crate) offline: bool,
+
+    /// Name of the run, a folder under runs/ [default: the model's name, numbered if it is taken].
+    #[arg(long, value_name = "NAME", help_heading = "Run folder", conflicts_with_all = ["out", "resume"])]
+    pub(crate) name: Option<String>,
+
+    /// The run folder itself, instead of one under runs/.
+    #[arg(
+        long,
+        value_name = "DIR",
+        help_heading = "Run folder",
+        conflicts_with = "resume"
+    )]
+    pub(crate) out: Option<PathBuf>,
+
+    /// Replace the run that is in the folder.
+    #[arg(long, help_heading = "Run folder", conflicts_with = "resume")]
+    pub(crate) overwrite: bool,
+
+    /// Go on with a run that was stopped: a run folder, or a name under runs/.
+    #[arg(long, value_name = "RUN", help_heading = "Run folder", conflicts_with_all = ["config", "init_from"])]
+    pub(crate) resume: Option<PathBuf>,
+
+    /// Read settings from a TOML file, such as the config.toml of an earlier run.
+    #[arg(long, value_name = "FILE", help_heading = "Run folder")]
+    pub(crate) config: Option<PathBuf>,
+
+    /// Print one JSON object a line instead of text: the steps and epochs of metrics.jsonl, then a summary.
+    #[arg(long, help_heading = "Output")]
+    pub(crate) json: bool,
+}
+
+/// Where data may come from; shared by the commands that read data without training.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct DataSourceArgs {
+    /// Read the data set's files from this folder and look nowhere else.
+    #[arg(long, value_name = "DIR", help_heading = "Data")]
+    pub(crate) data_dir: Option<PathBuf>,
+
+    /// Never use the network.
+    #[arg(long, help_heading = "Data")]
+    pub(crate) offline: bool,
+}
+
+/// The settings of a run that a configuration file can hold. Each field is a flag and a key of the same name;
+/// `None` leaves the choice to the next layer (file, then book).
+#[derive(Args, Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(crate) struct Settings {
+    /// The network to train: a name from `d2l list models`.
+    #[arg(value_name = "MODEL", required_unless_present_any = ["config", "resume"])]
+    pub(crate) model: Option<String>,
+
+    /// Data set to train on [default: the model's].
+    #[arg(long, value_name = "NAME", help_heading = "Data")]
+    pub(crate) dataset: Option<String>,
+
+    /// Read the data set's files from this folder and look nowhere else.
+    #[arg(long, value_name = "DIR", help_heading = "Data")]
+    pub(crate) data_dir: Option<PathBuf>,
+
+    /// Resize the pictures to N×N before training [default: the model's input].
+    #[arg(long, value_name = "N", help_heading = "Data")]
+    pub(crate) resize: Option<usize>,
+
+    /// Use only the first N training examples.
+    #[arg(long, value_name = "N", help_heading = "Data")]
+    pub(crate) train_limit: Option<usize>,
+
+    /// Use only the first N test examples.
+    #[arg(long, value_name = "N", help_heading = "Data")]
+    pub(crate) test_limit: Option<usize>,
+
+    /// Keep the training examples in the file's order.
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true",
+          require_equals = true, hide_possible_values = true, help_heading = "Data")]
+    pub(crate) no_shuffle: Option<bool>,
+
+    /// Times the whole training set is gone through.
+    #[arg(short, long, value_name = "N", help_heading = "Training")]
+    pub(crate) epochs: Option<usize>,
+
+    /// Examples per step.
+    #[arg(short, long, value_name = "N", help_heading = "Training")]
+    pub(crate) batch_size: Option<usize>,
+
+    /// Learning rate [default: the book's for sgd, PyTorch's for other optimisers].
+    #[arg(long, value_name = "X", help_heading = "Training")]
+    pub(crate) lr: Option<f64>,
+
+    /// Optimiser: sgd, adam, adamw, rmsprop, adagrad or adadelta.
+    #[arg(long, value_name = "NAME", help_heading = "Training")]
+    pub(crate) optimizer: Option<String>,
+
+    /// Momentum of sgd or rmsprop.
+    #[arg(long, value_name = "X", help_heading = "Training")]
+    pub(crate) momentum: Option<f64>,
+
+    /// Nesterov's momentum, for sgd.
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true",
+          require_equals = true, hide_possible_values = true, help_heading = "Training")]
+    pub(crate) nesterov: Option<bool>,
+
+    /// Weight decay (L2 penalty; decoupled for adamw).
+    #[arg(long, value_name = "X", help_heading = "Training")]
+    pub(crate) weight_decay: Option<f64>,
+
+    /// How the learning rate changes: constant, cosine, …
+    #[arg(long, value_name = "NAME", help_heading = "Training")]
+    pub(crate) schedule: Option<String>,
+
+    /// Scale gradients whose norm is above X down to X.
+    #[arg(long, value_name = "X", help_heading = "Training")]
+    pub(crate) clip_norm: Option<f64>,
+
+    /// Start from these weights (safetensors) instead of random ones.
+    #[arg(long, value_name = "FILE", help_heading = "Training")]
+    pub(crate) init_from: Option<PathBuf>,
+
+    /// Seed of everything random: weights, order of the data, dropout [default: 0].
+    #[arg(long, value_name = "N", help_heading = "Training")]
+    pub(crate) seed: Option<u64>,
+
+    /// Probability of dropping a unit, for models with dropout.
+    #[arg(long, value_name = "P", help_heading = "Model")]
+    pub(crate) dropout: Option<f64>,
+
+    /// Multiple of the channels of the paper's network, for models that come in widths.
+    #[arg(long, value_name = "X", help_heading = "Model")]
+    pub(crate) width: Option<f64>,
+
+    /// Device to compute on: auto, cpu, cuda, cuda:N or metal [default: auto].
+    #[arg(long, value_name = "DEVICE", help_heading = "Machine")]
+    pub(crate) device: Option<String>,
+
+    /// Threads to compute with [default: all cores]; the results do not depend on it.
+    #[arg(short = 'j', long, value_name = "N", help_heading = "Machine")]
+    pub(crate) threads: Option<usize>,
+
+    /// Threads that prepare batches ahead; 0 prepares them in the training thread [default: 2].
+    #[arg(long, value_name = "N", help_heading = "Machine")]
+    pub(crate) workers: Option<usize>,
+
+    /// Log every Nth step to metrics.jsonl, besides the epochs.
+    #[arg(long, value_name = "STEPS", help_heading = "Run folder")]
+    pub(crate) log_every: Option<usize>,
+
+    /// Write a checkpoint every N epochs (`2`), or every N steps (`500steps`) [default: 1].
+    #[arg(long, value_name = "N[steps]", help_heading = "Run folder")]
+    pub(crate) checkpoint_every: Option<String>,
+}
+
+impl Settings {
+    /// These settings, with the gaps filled from `below`.
+    pub(crate) fn or(self, below: Self) -> Self {
+        Self {
+            model: self.model.or(below.model),
+            dataset: self.dataset.or(below.dataset),
+            data_dir: self.data_dir.or(below.data_dir),
+            resize: self.resize.or(below.resize),
+            train_limit: self.train_limit.or(below.train_limit),
+            test_limit: self.test_limit.or(below.test_limit),
+            no_shuffle: self.no_shuffle.or(below.no_shuffle),
+            epochs: self.epochs.or(below.epochs),
+            batch_size: self.batch_size.or(below.batch_size),
+            lr: self.lr.or(below.lr),
+            optimizer: self.optimizer.or(below.optimizer),
+            momentum: self.momentum.or(below.momentum),
+            nesterov: self.nesterov.or(below.nesterov),
+            weight_decay: self.weight_decay.or(below.weight_decay),
+            schedule: self.schedule.or(below.schedule),
+            clip_norm: self.clip_norm.or(below.clip_norm),
+            init_from: self.init_from.or(below.init_from),
+            seed: self.seed.or(below.seed),
+            dropout: self.dropout.or(below.dropout),
+            width: self.width.or(below.width),
+            device: self.device.or(below.device),
+            threads: self.threads.or(below.threads),
+            workers: self.workers.or(below.workers),
+            log_every: self.log_every.or(below.log_every),
+            checkpoint_every: self.checkpoint_every.or(below.checkpoint_every),
+        }
+    }
+}

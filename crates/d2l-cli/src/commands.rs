@@ -1,0 +1,24 @@
+//! A file per command.
+
+mod bench;
+mod data;
+mod eval;
+mod export;
+mod list;
+mod plot;
+mod predict;
+mod show;
+mod summary;
+mod train;
+
+pub(crate) use bench::bench;
+pub(crate) use data::data;
+pub(crate) use eval::eval;
+pub(crate) use export::export;
+pub(crate) use list::list;
+pub(crate) use plot::plot;
+pub(crate) use predict::predict;
+pub(crate) use show::show;
+use summary::shape as summary_shape;
+pub(crate) use summary::summary;
+pub(crate) use train::train;

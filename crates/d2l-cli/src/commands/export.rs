@@ -1,0 +1,47 @@
+use candle_core::Device;
+use serde_json::json;
+
+use crate::args::{ExportArgs, LayoutName};
+use crate::failure::{Failure, Result};
+use crate::runs::StoredRun;
+use crate::ui::{Ui, bytes, thousands};
+
+/// `d2l export`: the weights of a run as a file of their own.
+pub(crate) fn export(args: &ExportArgs, ui: Ui) -> Result<()> {
+    if args.output.exists() && !args.overwrite {
+        return Err(Failure::work(format!(
+            "{} exists; --overwrite replaces it",
+            args.output.display()
+        )));
+    }
+    let run = StoredRun::open(&args.run)?;
+    let checkpoint = run.checkpoint(args.checkpoint, ui)?;
+    let (_, params) = run.model(&checkpoint, &Device::Cpu)?;
+    match args.layout {
+        LayoutName::D2l => params.save(&args.output)?,
+    }
+    let size = std::fs::metadata(&args.output)?.len();
+    if ui.json {
+        return ui.json_document(&json!({
+            "run": run.name(),
+            "model": run.spec.name,
+            "epoch": checkpoint.position().epoch,
+            "layout": "d2l",
+            "tensors": params.all().len(),
+            "parameters": params.parameter_count(),
+            "bytes": size,
+            "output": args.output,
+        }));
+    }
+    ui.fact(
+        "Weights",
+        format_args!(
+            "{} parameters in {} tensors, {}, after epoch {}",
+            thousands(params.parameter_count() as u64),
+            params.all().len(),
+            bytes(size),
+            checkpoint.position().epoch
+        ),
+    );
+    ui.line(args.output.display())
+}

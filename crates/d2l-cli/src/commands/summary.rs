@@ -1,0 +1,110 @@
+use anstyle::Style;
+use d2l_models::ModelOptions;
+use serde_json::json;
+
+use crate::args::SummaryArgs;
+use crate::failure::{Failure, Result};
+use crate::table::{Align, Table};
+use crate::ui::{BOLD, Ui, bytes, thousands};
+
+/// `d2l summary`: a row per layer, and what it all costs.
+pub(crate) fn summary(args: &SummaryArgs, ui: Ui) -> Result<()> {
+    let spec = d2l_models::find(&args.model).map_err(Failure::usage)?;
+    let options = ModelOptions {
+        classes: args.classes,
+        width: args.width,
+        dropout: args.dropout,
+    };
+    let network = spec.network(&options).map_err(Failure::usage)?;
+    if args.batch == 0 {
+        return Err(Failure::usage("--batch: has to be at least 1, got 0"));
+    }
+    let input = args.input.as_deref().unwrap_or(spec.input);
+    if input.contains(&0) {
+        return Err(Failure::usage(format!(
+            "--input: no dimension can be 0, got {}",
+            shape(input)
+        )));
+    }
+    let summary = network.summary(input).map_err(Failure::usage)?;
+    let memory = summary.training_bytes(args.batch);
+    let batch = args.batch as u64;
+    if ui.json {
+        let with_batch = |shape: &[usize]| [&[args.batch], shape].concat();
+        let layers: Vec<_> = summary
+            .layers
+            .iter()
+            .map(|layer| {
+                json!({
+                    "name": layer.name,
+                    "kind": layer.kind,
+                    "output_shape": with_batch(&layer.output_shape),
+                    "parameters": layer.parameters,
+                    "multiply_adds": layer.multiply_adds * batch,
+                })
+            })
+            .collect();
+        return ui.json_document(&json!({
+            "model": spec.name,
+            "batch": args.batch,
+            "input": input,
+            "layers": layers,
+            "parameters": summary.parameters,
+            "buffers": summary.buffers,
+            "multiply_adds": summary.multiply_adds * batch,
+            "training_memory_bytes": memory,
+        }));
+    }
+    let with_batch = |dimensions: &[usize]| format!("{}×{}", args.batch, shape(dimensions));
+    let quiet_zero = |n: u64| if n == 0 { "–".to_owned() } else { thousands(n) };
+    let mut table = Table::new(&[Align::Left, Align::Left, Align::Left, Align::Right, Align::Right]);
+    table.row(BOLD, ["layer", "kind", "output", "parameters", "multiply-adds"]);
+    table.row(
+        Style::new(),
+        [
+            "input".to_owned(),
+            String::new(),
+            with_batch(input),
+            String::new(),
+            String::new(),
+        ],
+    );
+    for layer in &summary.layers {
+        table.row(
+            Style::new(),
+            [
+                layer.name.clone(),
+                layer.kind.clone(),
+                with_batch(&layer.output_shape),
+                quiet_zero(layer.parameters as u64),
+                quiet_zero(layer.multiply_adds * batch),
+            ],
+        );
+    }
+    let (parameters, work) = (
+        thousands(summary.parameters as u64),
+        thousands(summary.multiply_adds * batch),
+    );
+    table.row(
+        BOLD,
+        ["total".to_owned(), String::new(), String::new(), parameters, work],
+    );
+    for line in table.lines() {
+        ui.line(line)?;
+    }
+    ui.line(format_args!(
+        "\nweights {} in f32; a training step of batch {} holds about {}",
+        bytes(4 * (summary.parameters + summary.buffers) as u64),
+        args.batch,
+        bytes(memory)
+    ))
+}
+
+/// `1×28×28`
+pub(crate) fn shape(dimensions: &[usize]) -> String {
+    dimensions
+        .iter()
+        .map(usize::to_string)
+        .collect::<Vec<_>>()
+        .join("×")
+}

@@ -1,0 +1,313 @@
+//! `d2l train`: load, build, fit, and say how it went.
+
+mod folder;
+mod report;
+mod screen;
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use candle_core::{DType, Device, Tensor};
+use d2l_data::{DataSet, LoaderOptions};
+use d2l_nn::{Model, ParamStore, Rng, ops};
+use d2l_train::{
+    BatchSource, Checkpoint, Clip, Optimizer, Outcome, RunDir, StopReason, Task, TrainOptions, Trainer,
+    callbacks::{Checkpoints, Curves, JsonLines, MetricsLog, StopFlag},
+};
+
+use crate::args::TrainArgs;
+use crate::config::{
+    CheckpointEvery, ConfigFile, DataRecord, Origins, Plan, Record, merge_for_resume, resolve,
+};
+use crate::data::{LoaderSource, Source};
+use crate::failure::{Failure, Result};
+use crate::interrupt;
+use crate::machine::{build_name, device_name, in_pool};
+use crate::runs::{self, other_data};
+use crate::ui::Ui;
+use folder::Folder;
+use screen::{EpochLines, Pipe, Screen};
+
+/// `d2l train`.
+pub(crate) fn train(args: TrainArgs, ui: Ui) -> Result<()> {
+    let offline = args.offline;
+    let (plan, folder) = match &args.resume {
+        Some(run) => plan_resume(&args, run)?,
+        None => plan_new(&args)?,
+    };
+    plan.device.check()?;
+    folder.check()?;
+    let data = Source {
+        data_dir: plan.data_dir.clone(),
+        offline,
+    }
+    .load(plan.dataset, ui)?;
+    in_pool(plan.threads, || {
+        Job {
+            plan: &plan,
+            data: &data,
+            ui,
+        }
+        .run(folder)
+    })
+}
+
+/// A new run: flags over file over book.
+fn plan_new(args: &TrainArgs) -> Result<(Plan, Folder)> {
+    let file = args
+        .config
+        .as_ref()
+        .map(|path| Ok::<_, Failure>((path, ConfigFile::read(path)?)))
+        .transpose()?;
+    let origins = Origins::new(
+        &args.settings,
+        file.as_ref()
+            .map(|(path, file)| ((*path).clone(), &file.settings)),
+    )?;
+    let below = file.map(|(_, file)| file.settings).unwrap_or_default();
+    let plan = resolve(&args.settings.clone().or(below), &origins)?;
+    let folder = Folder::of(args, plan.spec.name)?;
+    Ok((plan, folder))
+}
+
+/// A stopped run: its own settings, with what may be said anew.
+fn plan_resume(args: &TrainArgs, run: &std::path::Path) -> Result<(Plan, Folder)> {
+    let files = runs::find(run)?;
+    let path = files.config_path();
+    let (stored, record) = ConfigFile::read(&path)?.into_run(path.clone())?;
+    let settings = merge_for_resume(args.settings.clone(), stored)?;
+    let plan = resolve(&settings, &Origins::new(&args.settings, Some((path, &settings)))?)?;
+    Ok((
+        plan,
+        Folder::Resumed {
+            path: files.folder().to_owned(),
+            record: Box::new(record),
+        },
+    ))
+}
+
+/// The book's loss for classifiers: the mean cross-entropy of the batch, from logits.
+pub(crate) fn cross_entropy(logits: &Tensor, labels: &Tensor) -> candle_core::Result<Tensor> {
+    Ok(ops::cross_entropy(
+        logits,
+        labels,
+        &ops::CrossEntropyOptions::default(),
+    )?)
+}
+
+struct Job<'a> {
+    plan: &'a Plan,
+    data: &'a DataSet,
+    ui: Ui,
+}
+
+/// What a run is made of once everything is open.
+struct Parts {
+    device: Device,
+    params: ParamStore,
+    model: Model,
+    train: LoaderSource,
+    test: LoaderSource,
+    run: RunDir,
+    checkpoint: Option<Checkpoint>,
+}
+
+impl Job<'_> {
+    fn run(&self, folder: Folder) -> Result<()> {
+        let parts = self.open(folder)?;
+        let stop = interrupt::watch()?;
+        let closed = Arc::new(AtomicBool::new(false));
+        self.introduce(&parts);
+        if self.ui.json {
+            self.ui.json_line(&self.start_record(&parts))?;
+        }
+        let outcome = {
+            let mut trainer = self.trainer(&parts, stop, &closed)?;
+            if let Some(checkpoint) = &parts.checkpoint {
+                trainer.resume(checkpoint)?;
+            }
+            let done = trainer.run().position().epoch;
+            if done > self.plan.epochs {
+                return Err(Failure::usage(format!(
+                    "--epochs: {} has done {done} epochs already, got {}",
+                    parts.run.path().display(),
+                    self.plan.epochs
+                )));
+            }
+            let outcome = trainer.fit(&parts.train, Some(&parts.test))?;
+            self.conclude(&parts, trainer.history(), &outcome)?;
+            outcome
+        };
+        match outcome {
+            _ if closed.load(std::sync::atomic::Ordering::SeqCst) => Err(Failure::OutputClosed),
+            Outcome::Stopped(StopReason::Interrupted) => Err(Failure::Interrupted),
+            _ => Ok(()),
+        }
+    }
+
+    fn open(&self, folder: Folder) -> Result<Parts> {
+        let plan = self.plan;
+        let device = plan.device.open()?;
+        let params = ParamStore::new(DType::F32, &device);
+        let model = plan.network.build(&plan.input, &params, &Rng::new(plan.seed))?;
+        if let Some(weights) = &plan.init_from {
+            params.load(weights)?;
+        }
+        let (train, test) = (self.loader(true, &device)?, self.loader(false, &device)?);
+        let resumed = matches!(folder, Folder::Resumed { .. });
+        let run = self.open_folder(folder, &params)?;
+        let checkpoint = if resumed {
+            self.newest_checkpoint(&run)?
+        } else {
+            None
+        };
+        let mut settings = plan.settings();
+        settings.device = Some(device_name(&device));
+        let config = ConfigFile {
+            settings,
+            record: Some(self.record(&params)),
+        };
+        run.write("config.toml", config.to_text()?.as_bytes())?;
+        Ok(Parts {
+            device,
+            params,
+            model,
+            train,
+            test,
+            run,
+            checkpoint,
+        })
+    }
+
+    /// The run's folder, locked. One that goes on must find the data it was trained on.
+    fn open_folder(&self, folder: Folder, params: &ParamStore) -> Result<RunDir> {
+        if let Folder::Resumed { record, path } = &folder {
+            if let Some(difference) = other_data(&record.data, self.data) {
+                return Err(Failure::work(format!(
+                    "{} cannot go on: {difference}",
+                    path.display()
+                )));
+            }
+            if record.parameters != params.parameter_count() {
+                return Err(Failure::work(format!(
+                    "{} cannot go on: its network has {} parameters, this version's {} has {}",
+                    path.display(),
+                    record.parameters,
+                    self.plan.spec.name,
+                    params.parameter_count()
+                )));
+            }
+        }
+        folder.open()
+    }
+
+    fn newest_checkpoint(&self, run: &RunDir) -> Result<Option<Checkpoint>> {
+        match run.newest_checkpoint() {
+            (Some(checkpoint), fallback) => {
+                if let Some(fallback) = fallback {
+                    self.ui.warn(fallback);
+                }
+                Ok(Some(checkpoint))
+            }
+            (None, Some(fallback)) => Err(Failure::work(fallback)),
+            (None, None) => {
+                self.ui.note(format_args!(
+                    "{} has no checkpoint yet: from the start",
+                    run.path().display()
+                ));
+                Ok(None)
+            }
+        }
+    }
+
+    fn loader(&self, training: bool, device: &Device) -> Result<LoaderSource> {
+        let plan = self.plan;
+        let options = LoaderOptions {
+            batch_size: plan.batch_size,
+            shuffle: (training && plan.shuffle).then_some(plan.seed),
+            workers: plan.workers,
+            limit: if training {
+                plan.train_limit
+            } else {
+                plan.test_limit
+            },
+            resize: plan.resize,
+            ..LoaderOptions::default()
+        };
+        LoaderSource::new(
+            if training {
+                &self.data.train
+            } else {
+                &self.data.test
+            },
+            options,
+            device,
+        )
+    }
+
+    fn trainer<'t>(
+        &self,
+        parts: &'t Parts,
+        stop: Arc<AtomicBool>,
+        closed: &Arc<AtomicBool>,
+    ) -> Result<Trainer<'t>> {
+        let plan = self.plan;
+        let options = TrainOptions {
+            schedule: plan.schedule.clone(),
+            clip: Clip {
+                norm: plan.clip_norm,
+                ..Clip::default()
+            },
+            model: plan.spec.name.to_owned(),
+            ..TrainOptions::new(Task::Classification, plan.epochs)
+        };
+        let optimizer = Optimizer::new(plan.method, &parts.params)?;
+        let mut trainer = Trainer::new(&parts.model, &parts.params, cross_entropy, optimizer, options)?;
+        trainer.random_state("dropout", &parts.model);
+
+        let (run, log_every) = (&parts.run, plan.log_every.unwrap_or(0));
+        let mut checkpoints = Checkpoints::new(run.checkpoints());
+        (checkpoints.every_epochs, checkpoints.every_steps) = match plan.checkpoint_every {
+            CheckpointEvery::Epochs(n) => (n, 0),
+            CheckpointEvery::Steps(n) => (0, n),
+        };
+        let name = folder::name(run.path());
+        trainer
+            .callback(MetricsLog::new(run.metrics_path(), log_every))
+            .callback(Curves {
+                folder: run.path().to_owned(),
+                name,
+            })
+            .callback(StopFlag(stop))
+            .callback(StopFlag(Arc::clone(closed)))
+            .callback(checkpoints);
+        let screen = Screen::new(self.ui);
+        if self.ui.json {
+            trainer.callback(JsonLines::new(Pipe::new(Arc::clone(closed)), log_every));
+        } else {
+            trainer.callback(EpochLines::new(screen.clone(), Arc::clone(closed)));
+        }
+        trainer.callback(screen.progress());
+        Ok(trainer)
+    }
+
+    fn record(&self, params: &ParamStore) -> Record {
+        Record {
+            d2l_version: env!("CARGO_PKG_VERSION").to_owned(),
+            build: build_name(),
+            parameters: params.parameter_count(),
+            input: self.plan.input.to_vec(),
+            classes: self.data.class_names().to_vec(),
+            data: DataRecord::new(self.data),
+        }
+    }
+
+    /// The sizes that a run is described by: training examples, test examples, steps per epoch.
+    fn sizes(&self, parts: &Parts) -> (usize, usize, usize) {
+        (
+            parts.train.examples(),
+            parts.test.examples(),
+            parts.train.batches(),
+        )
+    }
+}

@@ -1,0 +1,205 @@
+//! What is said before and after a run.
+
+use anstyle::Style;
+use d2l_train::{EpochRecord, Outcome, StopReason, metrics::Metric};
+use serde_json::{Value, json};
+
+use super::{Job, Parts, folder};
+use crate::commands::summary_shape as shape;
+use crate::data::describe;
+use crate::failure::Result;
+use crate::machine::device_name;
+use crate::runs::RUNS;
+use crate::table::{Align, Table};
+use crate::ui::{BOLD, DIM, plural, thousands};
+
+impl Job<'_> {
+    /// What is going to happen, on standard error.
+    pub(super) fn introduce(&self, parts: &Parts) {
+        let (plan, ui) = (self.plan, self.ui);
+        let (train, test, steps) = self.sizes(parts);
+        ui.fact("Data", describe(plan.dataset, self.data));
+        if train < self.data.train.len() || test < self.data.test.len() {
+            ui.fact(
+                "",
+                format_args!(
+                    "used: the first {} and {}",
+                    thousands(train as u64),
+                    thousands(test as u64)
+                ),
+            );
+        }
+        let (parameters, input) = (
+            thousands(parts.params.parameter_count() as u64),
+            shape(&plan.input),
+        );
+        ui.fact(
+            "Model",
+            format_args!(
+                "{}: {parameters} parameters, input {input}, {} classes",
+                plan.spec.name,
+                self.data.class_names().len()
+            ),
+        );
+        if let Some(weights) = &plan.init_from {
+            ui.fact("", format_args!("weights from {}", weights.display()));
+        }
+        let (threads, workers) = (plural(plan.threads, "thread"), plural(plan.workers, "worker"));
+        ui.fact(
+            "Device",
+            format_args!(
+                "{}, {threads}, {workers} for the data",
+                device_name(&parts.device)
+            ),
+        );
+        ui.fact("Training", self.training(steps));
+        ui.fact("Run", parts.run.path().display());
+        if let Some(checkpoint) = &parts.checkpoint {
+            let at = checkpoint.position();
+            ui.fact(
+                "",
+                format_args!("going on after epoch {}, step {}", at.epoch, at.step),
+            );
+        }
+    }
+
+    /// The settings in a line: what every run has, then what is out of the ordinary.
+    fn training(&self, steps: usize) -> String {
+        let plan = self.plan;
+        let mut text = format!(
+            "{} of {}, batch size {}, {} with learning rate {}",
+            plural(plan.epochs as usize, "epoch"),
+            plural(steps, "step"),
+            plan.batch_size,
+            plan.method.name(),
+            plan.method.learning_rate()
+        );
+        if plan.momentum != 0.0 {
+            let kind = if plan.nesterov {
+                "Nesterov momentum"
+            } else {
+                "momentum"
+            };
+            text += &format!(", {kind} {}", plan.momentum);
+        }
+        if plan.method.weight_decay() != 0.0 {
+            text += &format!(", weight decay {}", plan.method.weight_decay());
+        }
+        if plan.schedule_text != "constant" {
+            text += &format!(", schedule {}", plan.schedule_text);
+        }
+        if let Some(norm) = plan.clip_norm {
+            text += &format!(", gradients clipped to norm {norm}");
+        }
+        if !plan.shuffle {
+            text += ", not shuffled";
+        }
+        text + &format!(", seed {}", plan.seed)
+    }
+
+    /// The first line of `--json`.
+    pub(super) fn start_record(&self, parts: &Parts) -> Value {
+        let plan = self.plan;
+        let (train, test, steps) = self.sizes(parts);
+        json!({
+            "type": "start",
+            "run": parts.run.path(),
+            "resumed": parts.checkpoint.is_some(),
+            "model": plan.spec.name,
+            "parameters": parts.params.parameter_count(),
+            "dataset": plan.dataset.name,
+            "source": self.data.provenance.source,
+            "sample": self.data.provenance.is_sample,
+            "train_examples": train,
+            "test_examples": test,
+            "epochs": plan.epochs,
+            "steps_per_epoch": steps,
+            "device": device_name(&parts.device),
+            "threads": plan.threads,
+            "seed": plan.seed,
+        })
+    }
+
+    /// How it went: the figures, the book's beside them where they can be compared, and what to do next.
+    pub(super) fn conclude(&self, parts: &Parts, history: &[EpochRecord], outcome: &Outcome) -> Result<()> {
+        let (ui, path) = (self.ui, parts.run.path());
+        let name = path.strip_prefix(RUNS).unwrap_or(path).display();
+        if let Outcome::Stopped(reason) = outcome {
+            let why = if *reason == StopReason::Interrupted {
+                "stopped".to_owned()
+            } else {
+                reason.to_string()
+            };
+            ui.fact(
+                "Stopped",
+                format_args!(
+                    "{why} after {}; go on with: d2l train --resume {name}",
+                    plural(history.len(), "epoch")
+                ),
+            );
+            return Ok(());
+        }
+        if ui.json {
+            return Ok(());
+        }
+        if let Some(last) = history.last() {
+            for line in self.figures(last).lines() {
+                ui.line(line)?;
+            }
+        }
+        if let Some(metric) = history.last().map(Metric::natural)
+            && let Some((epoch, value)) = metric.best(history)
+        {
+            ui.fact(
+                "Best",
+                format_args!("epoch {epoch}: {} {value:.4}", metric.name().replace('_', " ")),
+            );
+        }
+        ui.fact(
+            "Curves",
+            format_args!("{0}/curves.svg, {0}/curves.png", path.display()),
+        );
+        ui.fact("Weights", format_args!("{}/checkpoints/last", path.display()));
+        ui.fact(
+            "Next",
+            format_args!(
+                "d2l eval {name}   d2l predict {name} --test 40   d2l plot {name} -o {}.png",
+                folder::name(path)
+            ),
+        );
+        Ok(())
+    }
+
+    fn figures(&self, last: &EpochRecord) -> Table {
+        let plan = self.plan;
+        let comparable = plan.is_the_books() && self.data.provenance.is_official();
+        let book = plan.spec.expected.filter(|_| comparable);
+        let mut table = Table::new(&[Align::Left, Align::Right, Align::Right]);
+        let mut head = vec![(String::new(), BOLD), ("this run".to_owned(), BOLD)];
+        head.extend(book.map(|_| ("the book".to_owned(), DIM)));
+        table.styled_row(head);
+        for (label, value, books) in [
+            (
+                "training loss",
+                Some(last.train_loss),
+                book.map(|book| book.train_loss),
+            ),
+            (
+                "training accuracy",
+                last.train_accuracy,
+                book.map(|book| book.train_accuracy),
+            ),
+            (
+                "test accuracy",
+                last.test_accuracy,
+                book.map(|book| book.test_accuracy),
+            ),
+        ] {
+            let Some(value) = value else { continue };
+            let mut row = vec![(label.to_owned(), Style::new()), (format!("{value:.3}"), BOLD)];
+            row.extend(books.map(|books| (format!("{books:.3}"), DIM)));
+            table.styled_row(row);
+        }
+        table
+    }
+}

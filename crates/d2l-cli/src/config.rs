@@ -1,0 +1,402 @@
+//! The settings of a run: layers (flags over file over book), one check of every field before any work, and the
+//! `config.toml` of a run folder.
+
+mod file;
+mod resume;
+
+pub(crate) use file::{ConfigFile, DataRecord, Record};
+pub(crate) use resume::merge_for_resume;
+
+use std::path::PathBuf;
+
+use candle_core::{DType, Device};
+use d2l_data::DatasetSpec;
+use d2l_models::{ModelError, ModelOptions, ModelSpec, Task};
+use d2l_nn::{Network, ParamStore};
+use d2l_train::{Method, Optimizer, Schedule};
+
+use crate::args::Settings;
+use crate::failure::{Failure, Result};
+use crate::machine::{self, DeviceChoice};
+
+/// What classifiers of pictures are trained on when nobody says otherwise: the book's data set.
+const BOOK_DATASET: &str = "fashion-mnist";
+const DEFAULT_WORKERS: usize = 2;
+/// More threads than any machine of today has cores; beyond it a number is a mistake.
+const MOST_THREADS: usize = 1024;
+const MOST_WORKERS: usize = 256;
+
+/// A run whose every setting is known and makes sense.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    pub(crate) spec: &'static ModelSpec,
+    pub(crate) options: ModelOptions,
+    pub(crate) network: Network,
+    pub(crate) dataset: &'static DatasetSpec,
+    pub(crate) data_dir: Option<PathBuf>,
+    /// Side of the pictures, where they are resized.
+    pub(crate) resize: Option<usize>,
+    /// Channels, height and width that reach the network.
+    pub(crate) input: [usize; 3],
+    pub(crate) train_limit: Option<usize>,
+    pub(crate) test_limit: Option<usize>,
+    pub(crate) shuffle: bool,
+    pub(crate) epochs: u64,
+    pub(crate) batch_size: usize,
+    pub(crate) method: Method,
+    pub(crate) momentum: f64,
+    pub(crate) nesterov: bool,
+    pub(crate) schedule: Schedule,
+    pub(crate) schedule_text: String,
+    pub(crate) clip_norm: Option<f64>,
+    pub(crate) init_from: Option<PathBuf>,
+    pub(crate) seed: u64,
+    pub(crate) device: DeviceChoice,
+    pub(crate) threads: usize,
+    pub(crate) workers: usize,
+    pub(crate) log_every: Option<u64>,
+    pub(crate) checkpoint_every: CheckpointEvery,
+}
+
+/// How often a run writes a checkpoint; the end of the run always does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CheckpointEvery {
+    Epochs(u64),
+    Steps(u64),
+}
+
+impl std::str::FromStr for CheckpointEvery {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (number, steps) = match text.strip_suffix("steps").or_else(|| text.strip_suffix('s')) {
+            Some(number) => (number, true),
+            None => (text.strip_suffix("epochs").unwrap_or(text), false),
+        };
+        match number.trim().parse() {
+            Ok(n) if n > 0 => Ok(if steps { Self::Steps(n) } else { Self::Epochs(n) }),
+            _ => Err(format!(
+                "expected a number of epochs (`2`) or of steps (`500steps`), got `{text}`"
+            )),
+        }
+    }
+}
+
+impl std::fmt::Display for CheckpointEvery {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Epochs(n) => write!(f, "{n}"),
+            Self::Steps(n) => write!(f, "{n}steps"),
+        }
+    }
+}
+
+/// Says of each setting where it came from, for messages.
+#[derive(Debug, Default)]
+pub(crate) struct Origins {
+    flags: toml::Table,
+    file: Option<(PathBuf, toml::Table)>,
+}
+
+impl Origins {
+    pub(crate) fn new(flags: &Settings, file: Option<(PathBuf, &Settings)>) -> Result<Self> {
+        let file = file
+            .map(|(path, settings)| Ok::<_, Failure>((path, table(settings)?)))
+            .transpose()?;
+        Ok(Self {
+            flags: table(flags)?,
+            file,
+        })
+    }
+
+    fn name(&self, key: &str) -> String {
+        match &self.file {
+            _ if self.flags.contains_key(key) && key != "model" => format!("--{key}"),
+            Some((path, table)) if table.contains_key(key) => format!("`{key}` in {}", path.display()),
+            _ => key.to_owned(),
+        }
+    }
+}
+
+/// Settings as TOML keys; those that are not set are not there.
+pub(crate) fn table(settings: &Settings) -> Result<toml::Table> {
+    Ok(toml::Table::try_from(settings)?)
+}
+
+/// Collects what is wrong, a line per bad field.
+struct Faults<'a> {
+    origins: &'a Origins,
+    messages: Vec<String>,
+}
+
+impl Faults<'_> {
+    fn add(&mut self, key: &str, message: impl std::fmt::Display) {
+        self.messages
+            .push(format!("{}: {message}", self.origins.name(key)));
+    }
+
+    fn take<T, E: std::fmt::Display>(&mut self, key: &str, result: Result<T, E>) -> Option<T> {
+        result.map_err(|error| self.add(key, error)).ok()
+    }
+
+    fn at_least(&mut self, key: &str, value: usize, least: usize, most: usize) {
+        if value < least || value > most {
+            let range = if most == usize::MAX {
+                format!("at least {least}")
+            } else {
+                format!("{least} to {most}")
+            };
+            self.add(key, format!("has to be {range}, got {value}"));
+        }
+    }
+
+    fn number(&mut self, key: &str, value: Option<f64>, zero_allowed: bool) {
+        let Some(value) = value else { return };
+        let good = value.is_finite() && (value > 0.0 || zero_allowed && value == 0.0);
+        if !good {
+            let range = if zero_allowed { "at least 0" } else { "above 0" };
+            self.add(key, format!("has to be a number {range}, got {value}"));
+        }
+    }
+}
+
+/// Checks the merged settings and works out what they leave open.
+pub(crate) fn resolve(settings: &Settings, origins: &Origins) -> Result<Plan> {
+    let mut faults = Faults {
+        origins,
+        messages: Vec::new(),
+    };
+    let Some(name) = &settings.model else {
+        return Err(Failure::usage(
+            "no model: name one, as in `d2l train lenet`, or `model` in the configuration",
+        ));
+    };
+    let spec = d2l_models::find(name).map_err(Failure::usage)?;
+    if spec.task != Task::Classification {
+        let name = spec.name;
+        return Err(Failure::usage(format!(
+            "{name} is no classifier, and `d2l train` has data for those only"
+        )));
+    }
+    let dataset = settings.dataset.as_deref().unwrap_or(BOOK_DATASET);
+    let dataset = faults.take("dataset", d2l_data::datasets::find(dataset));
+
+    let epochs = settings.epochs.unwrap_or(spec.settings.epochs);
+    faults.at_least("epochs", epochs, 1, usize::MAX);
+    let batch_size = settings.batch_size.unwrap_or(spec.settings.batch_size);
+    faults.at_least("batch-size", batch_size, 1, usize::MAX);
+    for (key, limit) in [
+        ("train-limit", settings.train_limit),
+        ("test-limit", settings.test_limit),
+    ] {
+        faults.at_least(key, limit.unwrap_or(1), 1, usize::MAX);
+    }
+    faults.at_least("log-every", settings.log_every.unwrap_or(1), 1, usize::MAX);
+    let threads = settings.threads.unwrap_or_else(machine::default_threads);
+    faults.at_least("threads", threads, 1, MOST_THREADS);
+    let workers = settings.workers.unwrap_or(DEFAULT_WORKERS);
+    faults.at_least("workers", workers, 0, MOST_WORKERS);
+    let seed = settings.seed.unwrap_or(0);
+    if i64::try_from(seed).is_err() {
+        faults.add("seed", format!("has to be at most {}, got {seed}", i64::MAX));
+    }
+    faults.number("lr", settings.lr, false);
+    faults.number("momentum", settings.momentum, true);
+    faults.number("weight-decay", settings.weight_decay, true);
+    faults.number("clip-norm", settings.clip_norm, false);
+
+    let clean = faults.messages.is_empty();
+    let method = method(settings, spec, &mut faults, clean);
+    let schedule_text = settings.schedule.clone().unwrap_or_else(|| "constant".to_owned());
+    let schedule = faults.take("schedule", schedule_text.parse::<Schedule>());
+    let device = settings.device.as_deref().unwrap_or("auto");
+    let device = faults.take("device", device.parse::<DeviceChoice>());
+    let every = settings.checkpoint_every.as_deref().unwrap_or("1");
+    let every = faults.take("checkpoint-every", every.parse::<CheckpointEvery>());
+
+    let options = ModelOptions {
+        classes: dataset.map(|dataset| dataset.class_names.len()),
+        width: settings.width,
+        dropout: settings.dropout,
+    };
+    let network = match spec.network(&options) {
+        Ok(network) => Some(network),
+        Err(error) => {
+            let (ModelError::NoSuchOption { option, .. } | ModelError::BadOption { option, .. }) = &error;
+            faults.add(option, &error);
+            None
+        }
+    };
+    let sizes = dataset.map(|dataset| sizes(settings, spec, dataset));
+    if let (Some(network), Some((_, input))) = (&network, &sizes)
+        && let Err(error) = network.output_shape(input)
+    {
+        let shape = input.map(|n| n.to_string()).join("×");
+        faults.add(
+            "resize",
+            format!("{} does not work on {shape} pictures: {error}", spec.name),
+        );
+    }
+
+    let (
+        Some(dataset),
+        Some((resize, input)),
+        Some(network),
+        Some(method),
+        Some(schedule),
+        Some(device),
+        Some(every),
+        true,
+    ) = (
+        dataset,
+        sizes,
+        network,
+        method,
+        schedule,
+        device,
+        every,
+        faults.messages.is_empty(),
+    )
+    else {
+        return Err(Failure::Usage(faults.messages));
+    };
+    Ok(Plan {
+        spec,
+        options,
+        network,
+        dataset,
+        data_dir: settings
+            .data_dir
+            .as_deref()
+            .map(std::path::absolute)
+            .transpose()?,
+        resize,
+        input,
+        train_limit: settings.train_limit,
+        test_limit: settings.test_limit,
+        shuffle: !settings.no_shuffle.unwrap_or(false),
+        epochs: epochs as u64,
+        batch_size,
+        method,
+        momentum: settings.momentum.unwrap_or(0.0),
+        nesterov: settings.nesterov.unwrap_or(false),
+        schedule,
+        schedule_text,
+        clip_norm: settings.clip_norm,
+        init_from: settings
+            .init_from
+            .as_deref()
+            .map(std::path::absolute)
+            .transpose()?,
+        seed,
+        device,
+        threads,
+        workers,
+        log_every: settings.log_every.map(|n| n as u64),
+        checkpoint_every: every,
+    })
+}
+
+/// The optimiser's method. `checked` says that the numbers in it have passed already.
+fn method(settings: &Settings, spec: &ModelSpec, faults: &mut Faults<'_>, checked: bool) -> Option<Method> {
+    let name = settings.optimizer.as_deref().unwrap_or("sgd");
+    let mut method = faults.take("optimizer", name.parse::<Method>())?;
+    let book = (method.name() == "sgd").then_some(spec.settings.learning_rate);
+    if let Some(rate) = settings.lr.or(book) {
+        method = method.with_learning_rate(rate);
+    }
+    if let Some(decay) = settings.weight_decay {
+        method = method.with_weight_decay(decay);
+    }
+    let momentum = settings.momentum.unwrap_or(0.0);
+    let nesterov = settings.nesterov.unwrap_or(false);
+    if nesterov && momentum == 0.0 {
+        faults.add("nesterov", "needs a --momentum above 0");
+    } else if settings.momentum.is_some() || nesterov {
+        let key = if nesterov && name != "sgd" {
+            "nesterov"
+        } else {
+            "momentum"
+        };
+        method = faults.take(key, method.with_momentum(momentum, nesterov))?;
+    }
+    if checked {
+        // The optimiser knows its own rules; asked with nothing to optimise it only checks them.
+        let nothing = ParamStore::new(DType::F32, &Device::Cpu);
+        faults.take("optimizer", Optimizer::new(method, &nothing))?;
+    }
+    Some(method)
+}
+
+/// What to resize to, if at all, and the shape that reaches the network.
+fn sizes(settings: &Settings, spec: &ModelSpec, dataset: &DatasetSpec) -> (Option<usize>, [usize; 3]) {
+    let [channels, height, width] = dataset.shape;
+    let side = settings
+        .resize
+        .or_else(|| spec.input.get(1).copied())
+        .unwrap_or(height);
+    let resize = (side != height || side != width).then_some(side);
+    (
+        resize,
+        if resize.is_some() {
+            [channels, side, side]
+        } else {
+            dataset.shape
+        },
+    )
+}
+
+impl Plan {
+    /// The settings that give this plan again, with nothing left open.
+    pub(crate) fn settings(&self) -> Settings {
+        Settings {
+            model: Some(self.spec.name.to_owned()),
+            dataset: Some(self.dataset.name.to_owned()),
+            data_dir: self.data_dir.clone(),
+            resize: self.resize,
+            train_limit: self.train_limit,
+            test_limit: self.test_limit,
+            no_shuffle: Some(!self.shuffle),
+            epochs: Some(self.epochs as usize),
+            batch_size: Some(self.batch_size),
+            lr: Some(self.method.learning_rate()),
+            optimizer: Some(self.method.name().to_owned()),
+            momentum: (self.momentum != 0.0).then_some(self.momentum),
+            nesterov: self.nesterov.then_some(true),
+            weight_decay: Some(self.method.weight_decay()),
+            schedule: Some(self.schedule_text.clone()),
+            clip_norm: self.clip_norm,
+            init_from: self.init_from.clone(),
+            seed: Some(self.seed),
+            dropout: self.options.dropout,
+            width: self.options.width,
+            device: Some(self.device.to_string()),
+            threads: Some(self.threads),
+            workers: Some(self.workers),
+            log_every: self.log_every.map(|n| n as usize),
+            checkpoint_every: Some(self.checkpoint_every.to_string()),
+        }
+    }
+
+    /// Whether this is the book's run of the model, so that its figures may stand beside the book's.
+    pub(crate) fn is_the_books(&self) -> bool {
+        let book = self.spec.settings;
+        self.dataset.name == BOOK_DATASET
+            && self.input == *self.spec.input
+            && self.epochs == book.epochs as u64
+            && self.batch_size == book.batch_size
+            && self.method == Method::sgd(book.learning_rate)
+            && self.schedule == Schedule::default()
+            && self.options
+                == ModelOptions {
+                    classes: self.options.classes,
+                    ..ModelOptions::default()
+                }
+            && (self.train_limit, self.test_limit, self.clip_norm) == (None, None, None)
+            && self.init_from.is_none()
+            && self.shuffle
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,161 @@
+use super::*;
+
+fn plan(settings: Settings) -> Result<Plan> {
+    let settings = Settings {
+        model: settings.model.or(Some("lenet".into())),
+        ..settings
+    };
+    let origins = Origins::new(&settings, None)?;
+    resolve(&settings, &origins)
+}
+
+fn faults(settings: Settings) -> Vec<String> {
+    match plan(settings) {
+        Err(Failure::Usage(messages)) => messages,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn without_options_it_is_the_books_run() {
+    for spec in d2l_models::REGISTRY
+        .iter()
+        .filter(|spec| spec.task == Task::Classification)
+    {
+        let plan = plan(Settings {
+            model: Some(spec.name.into()),
+            ..Settings::default()
+        })
+        .unwrap();
+        assert_eq!(plan.epochs, spec.settings.epochs as u64);
+        assert_eq!(plan.batch_size, spec.settings.batch_size);
+        assert_eq!(plan.method, Method::sgd(spec.settings.learning_rate));
+        assert_eq!(plan.input, *spec.input);
+        assert!(plan.is_the_books());
+    }
+}
+
+#[test]
+fn a_plan_survives_its_own_settings() {
+    let settings = Settings {
+        model: Some("mlp".into()),
+        optimizer: Some("sgd".into()),
+        momentum: Some(0.9),
+        nesterov: Some(true),
+        weight_decay: Some(1e-4),
+        schedule: Some("cosine:warmup=1".into()),
+        dropout: Some(0.25),
+        width: Some(0.5),
+        resize: Some(14),
+        checkpoint_every: Some("30steps".into()),
+        seed: Some(3),
+        ..Settings::default()
+    };
+    let first = plan(settings).unwrap();
+    assert!(!first.is_the_books());
+    assert_eq!(first.input, [1, 14, 14]);
+    let again = plan(first.settings()).unwrap();
+    assert_eq!(again.settings(), first.settings());
+    assert_eq!(
+        (again.method, again.input, again.checkpoint_every),
+        (first.method, first.input, first.checkpoint_every)
+    );
+}
+
+#[test]
+fn every_bad_field_is_named_at_once() {
+    let found = faults(Settings {
+        epochs: Some(0),
+        lr: Some(f64::NAN),
+        optimizer: Some("sgdd".into()),
+        device: Some("gpu".into()),
+        dataset: Some("fashion".into()),
+        checkpoint_every: Some("often".into()),
+        dropout: Some(0.5),
+        ..Settings::default()
+    });
+    let keys = [
+        "--epochs",
+        "--lr",
+        "--optimizer",
+        "--device",
+        "--checkpoint-every",
+        "--dropout",
+    ];
+    assert_eq!(found.len(), keys.len(), "{found:#?}");
+    for (message, key) in found.iter().zip([
+        "--epochs",
+        "--lr",
+        "--optimizer",
+        "--device",
+        "--checkpoint-every",
+        "--dropout",
+    ]) {
+        assert!(message.starts_with(key), "{message} {key}");
+    }
+}
+
+#[test]
+fn other_optimisers_start_from_their_own_learning_rate() {
+    let rate = |optimizer: &str| {
+        plan(Settings {
+            optimizer: Some(optimizer.into()),
+            ..Settings::default()
+        })
+        .unwrap()
+        .method
+        .learning_rate()
+    };
+    assert_eq!(rate("sgd"), 0.9);
+    assert_eq!(rate("adam"), 0.001);
+}
+
+#[test]
+fn options_that_do_not_fit_say_why() {
+    let only = |settings| faults(settings).remove(0);
+    let adam = Some("adam".to_owned());
+    let message = only(Settings {
+        optimizer: adam,
+        momentum: Some(0.9),
+        ..Settings::default()
+    });
+    assert!(
+        message.contains("--momentum: the optimiser adam has no momentum"),
+        "{message}"
+    );
+    let message = only(Settings {
+        nesterov: Some(true),
+        ..Settings::default()
+    });
+    assert!(message.contains("--nesterov: needs a --momentum"), "{message}");
+    let message = only(Settings {
+        model: Some("softmax".into()),
+        dropout: Some(0.5),
+        ..Settings::default()
+    });
+    assert!(message.contains("--dropout: softmax has no dropout"), "{message}");
+    let message = only(Settings {
+        resize: Some(4),
+        ..Settings::default()
+    });
+    assert!(
+        message.contains("--resize: lenet does not work on 1×4×4"),
+        "{message}"
+    );
+    let message = only(Settings {
+        seed: Some(u64::MAX),
+        ..Settings::default()
+    });
+    assert!(message.contains("--seed: has to be at most"), "{message}");
+}
+
+#[test]
+fn checkpoints_count_epochs_or_steps() {
+    let parse = |text: &str| text.parse::<CheckpointEvery>();
+    assert_eq!(parse("2"), Ok(CheckpointEvery::Epochs(2)));
+    assert_eq!(parse("2epochs"), Ok(CheckpointEvery::Epochs(2)));
+    assert_eq!(parse("50steps"), Ok(CheckpointEvery::Steps(50)));
+    for bad in ["0", "", "steps", "-1", "1.5"] {
+        assert!(parse(bad).is_err(), "{bad}");
+    }
+}

@@ -1,0 +1,235 @@
+//! A grid of small pictures with captions, as one picture.
+
+use image::{Rgb, RgbImage};
+use kuva::backend::raster::RasterBackend;
+use kuva::render::color::Color;
+use kuva::render::render::{Primitive, Scene, TextAnchor};
+
+use crate::failure::{Doing, Failure, Result};
+
+/// Pictures are enlarged by a whole factor up to about this many pixels, so that each of their own stays a square.
+const PICTURE_PIXELS: u32 = 112;
+const GAP: u32 = 14;
+const FRAME: u32 = 3;
+const TEXT_SIZE: u32 = 14;
+const LINE_PIXELS: u32 = 18;
+/// What a letter of the caption's font takes on average.
+const LETTER_PIXELS: u32 = 8;
+const MOST_COLUMNS: usize = 10;
+
+const INK: [u8; 3] = [0x20, 0x24, 0x2a];
+const GREEN: [u8; 3] = [0x1a, 0x7f, 0x37];
+const RED: [u8; 3] = [0xc8, 0x1e, 0x1e];
+
+/// How a caption line, and the frame around a picture, is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Tone {
+    Plain,
+    Right,
+    Wrong,
+}
+
+impl Tone {
+    fn rgb(self) -> [u8; 3] {
+        match self {
+            Self::Plain => INK,
+            Self::Right => GREEN,
+            Self::Wrong => RED,
+        }
+    }
+}
+
+/// A picture with lines of text under it.
+#[derive(Clone, Debug)]
+pub(crate) struct Cell {
+    /// The picture, in its own pixels.
+    pub(crate) picture: RgbImage,
+    /// The lines under it, and what each is to look like.
+    pub(crate) caption: Vec<(String, Tone)>,
+    /// A frame around the picture, unless plain.
+    pub(crate) frame: Tone,
+}
+
+/// Draws the cells row by row.
+pub(crate) fn draw(title: &str, cells: &[Cell]) -> Result<RgbImage> {
+    let layout = Layout::of(cells)?;
+    let mut canvas = captions(title, cells, &layout)?;
+    for (index, cell) in cells.iter().enumerate() {
+        let (left, top) = layout.corner(index);
+        let (width, height) = cell.picture.dimensions();
+        let factor = layout.factor;
+        if cell.frame != Tone::Plain {
+            fill(
+                &mut canvas,
+                left - FRAME,
+                top - FRAME,
+                width * factor + 2 * FRAME,
+                height * factor + 2 * FRAME,
+                cell.frame.rgb(),
+            );
+        }
+        for (x, y, pixel) in cell.picture.enumerate_pixels() {
+            fill(
+                &mut canvas,
+                left + x * factor,
+                top + y * factor,
+                factor,
+                factor,
+                pixel.0,
+            );
+        }
+    }
+    Ok(canvas)
+}
+
+/// A picture as the bytes of a PNG file.
+pub(crate) fn to_png(picture: &RgbImage) -> Result<Vec<u8>> {
+    let mut bytes = std::io::Cursor::new(Vec::new());
+    picture
+        .write_to(&mut bytes, image::ImageFormat::Png)
+        .doing(|| "encoding the picture")?;
+    Ok(bytes.into_inner())
+}
+
+/// Where everything goes, in pixels.
+struct Layout {
+    columns: u32,
+    rows: u32,
+    factor: u32,
+    cell_width: u32,
+    cell_height: u32,
+    picture_width: u32,
+    top: u32,
+}
+
+impl Layout {
+    fn of(cells: &[Cell]) -> Result<Self> {
+        let widest = cells.iter().map(|cell| cell.picture.width()).max().unwrap_or(0);
+        let tallest = cells.iter().map(|cell| cell.picture.height()).max().unwrap_or(0);
+        if widest == 0 || tallest == 0 {
+            return Err(Failure::work("there are no pictures to draw"));
+        }
+        let factor = (PICTURE_PIXELS / widest.max(tallest)).max(1);
+        let columns = cells.len().min(MOST_COLUMNS) as u32;
+        let lines = cells.iter().map(|cell| cell.caption.len()).max().unwrap_or(0) as u32;
+        let letters = cells
+            .iter()
+            .flat_map(|cell| &cell.caption)
+            .map(|(text, _)| text.chars().count())
+            .max();
+        let text_width = letters.unwrap_or(0) as u32 * LETTER_PIXELS;
+        Ok(Self {
+            columns,
+            rows: (cells.len() as u32).div_ceil(columns.max(1)),
+            factor,
+            cell_width: (widest * factor + 2 * FRAME).max(text_width) + GAP,
+            cell_height: tallest * factor + 2 * FRAME + lines * LINE_PIXELS + GAP,
+            picture_width: widest * factor,
+            top: GAP + 2 * LINE_PIXELS,
+        })
+    }
+
+    /// The upper left corner of a cell's picture.
+    fn corner(&self, index: usize) -> (u32, u32) {
+        let (row, column) = (index as u32 / self.columns, index as u32 % self.columns);
+        let inset = (self.cell_width - self.picture_width) / 2;
+        (
+            GAP / 2 + column * self.cell_width + inset,
+            self.top + FRAME + row * self.cell_height,
+        )
+    }
+
+    fn width(&self) -> u32 {
+        self.columns * self.cell_width + GAP
+    }
+
+    fn height(&self) -> u32 {
+        self.top + self.rows * self.cell_height
+    }
+}
+
+/// The white sheet with all text on it, drawn by kuva with the font it carries.
+fn captions(title: &str, cells: &[Cell], layout: &Layout) -> Result<RgbImage> {
+    let mut scene = Scene::new(f64::from(layout.width()), f64::from(layout.height()));
+    scene.add(text(
+        f64::from(layout.width()) / 2.0,
+        f64::from(GAP + LINE_PIXELS),
+        title,
+        Tone::Plain,
+        true,
+    ));
+    for (index, cell) in cells.iter().enumerate() {
+        let (left, top) = layout.corner(index);
+        let middle = f64::from(left) + f64::from(layout.picture_width) / 2.0;
+        let below = top + cell.picture.height() * layout.factor + FRAME;
+        for (line, (content, tone)) in cell.caption.iter().enumerate() {
+            let baseline = f64::from(below + LINE_PIXELS * (line as u32 + 1)) - 3.0;
+            scene.add(text(middle, baseline, content, *tone, false));
+        }
+    }
+    let png = RasterBackend::new()
+        .with_scale(1.0)
+        .render_scene(&scene)
+        .map_err(Failure::work)?;
+    Ok(image::load_from_memory(&png)
+        .doing(|| "drawing the captions")?
+        .to_rgb8())
+}
+
+fn text(x: f64, y: f64, content: &str, tone: Tone, bold: bool) -> Primitive {
+    let [red, green, blue] = tone.rgb();
+    Primitive::Text {
+        x,
+        y,
+        content: content.to_owned(),
+        size: TEXT_SIZE,
+        anchor: TextAnchor::Middle,
+        rotate: None,
+        bold,
+        color: Some(Color::Rgb(red, green, blue)),
+    }
+}
+
+fn fill(canvas: &mut RgbImage, left: u32, top: u32, width: u32, height: u32, colour: [u8; 3]) {
+    for y in top..(top + height).min(canvas.height()) {
+        for x in left..(left + width).min(canvas.width()) {
+            canvas.put_pixel(x, y, Rgb(colour));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cell(shade: u8, caption: &str, frame: Tone) -> Cell {
+        Cell {
+            picture: RgbImage::from_pixel(28, 28, Rgb([shade; 3])),
+            caption: vec![(caption.to_owned(), frame)],
+            frame,
+        }
+    }
+
+    #[test]
+    fn pictures_keep_their_pixels_and_wrong_ones_are_framed() {
+        let cells = vec![cell(10, "shirt", Tone::Plain), cell(200, "coat", Tone::Wrong)];
+        let sheet = draw("two", &cells).unwrap();
+        let layout = Layout::of(&cells).unwrap();
+        for (index, shade) in [10, 200].into_iter().enumerate() {
+            let (left, top) = layout.corner(index);
+            assert_eq!(sheet.get_pixel(left, top).0, [shade; 3]);
+            assert_eq!(sheet.get_pixel(left + 111, top + 111).0, [shade; 3]);
+        }
+        let (left, top) = layout.corner(1);
+        assert_eq!(sheet.get_pixel(left - 1, top).0, RED);
+        let (left, top) = layout.corner(0);
+        assert_eq!(sheet.get_pixel(left - 1, top).0, [255; 3]);
+        let ink = sheet.pixels().filter(|pixel| pixel.0 == INK).count();
+        assert!(ink > 20, "the captions are missing: {ink} dark pixels");
+    }
+
+    #[test]
+    fn an_empty_grid_is_refused() {
+        assert!(draw("none", &[]).is_err());
+    }
+}

@@ -1,0 +1,46 @@
+//! Ctrl-C and SIGTERM: the first asks the work to stop, the second ends the process at once.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::failure::{Doing, Result};
+use crate::ui::to_stderr;
+
+/// The exit code of an interrupted command.
+pub(crate) const INTERRUPTED: u8 = 130;
+
+/// Watches for the signals from here on. The flag becomes true with the first one.
+///
+/// SIGHUP is left alone: its default ends a run whose terminal has gone (the last checkpoint stays), and under
+/// `nohup` it must stay ignored.
+pub(crate) fn watch() -> Result<Arc<AtomicBool>> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let flag = Arc::clone(&stop);
+    on_signal(move || {
+        if flag.swap(true, Ordering::SeqCst) {
+            std::process::exit(i32::from(INTERRUPTED));
+        }
+        to_stderr("\nstopping after this step and writing a checkpoint; once more stops at once");
+    })
+    .doing(|| "watching for Ctrl-C")?;
+    Ok(stop)
+}
+
+#[cfg(unix)]
+fn on_signal(mut act: impl FnMut() + Send + 'static) -> std::io::Result<()> {
+    use signal_hook::consts::{SIGINT, SIGTERM};
+    let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM])?;
+    std::thread::Builder::new()
+        .name("signals".to_owned())
+        .spawn(move || {
+            for _ in signals.forever() {
+                act();
+            }
+        })?;
+    Ok(())
+}
+
+#[cfg(not(unix))]
+fn on_signal(act: impl FnMut() + Send + 'static) -> Result<(), ctrlc::Error> {
+    ctrlc::set_handler(act)
+}

@@ -1,0 +1,161 @@
+//! Where the work is done: device, threads, and how much memory it took.
+
+use std::fmt;
+use std::num::NonZeroUsize;
+use std::str::FromStr;
+
+use candle_core::Device;
+
+use crate::failure::{Doing, Failure, Result};
+
+/// What the user asked to compute on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum DeviceChoice {
+    /// The best device of this build that the machine has.
+    Auto,
+    /// The processor.
+    Cpu,
+    /// The NVIDIA GPU of this number.
+    Cuda(usize),
+    /// Apple's GPU.
+    Metal,
+}
+
+impl FromStr for DeviceChoice {
+    type Err = String;
+
+    fn from_str(text: &str) -> std::result::Result<Self, String> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            "cpu" => Ok(Self::Cpu),
+            "cuda" => Ok(Self::Cuda(0)),
+            "metal" => Ok(Self::Metal),
+            other => match other.strip_prefix("cuda:").map(str::parse) {
+                Some(Ok(number)) => Ok(Self::Cuda(number)),
+                _ => Err(format!(
+                    "unknown device `{other}`: expected auto, cpu, cuda, cuda:N or metal"
+                )),
+            },
+        }
+    }
+}
+
+impl fmt::Display for DeviceChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Auto => f.write_str("auto"),
+            Self::Cpu => f.write_str("cpu"),
+            Self::Cuda(0) => f.write_str("cuda"),
+            Self::Cuda(number) => write!(f, "cuda:{number}"),
+            Self::Metal => f.write_str("metal"),
+        }
+    }
+}
+
+impl DeviceChoice {
+    /// Refuses a device this build cannot use, naming the feature to build with.
+    pub(crate) fn check(self) -> Result<()> {
+        let missing = match self {
+            Self::Cuda(_) if !cfg!(feature = "cuda") => Some("cuda"),
+            Self::Metal if !cfg!(feature = "metal") => Some("metal"),
+            _ => None,
+        };
+        match missing {
+            None => Ok(()),
+            Some(feature) => Err(Failure::work(format!(
+                "--device {self}: this build of d2l has no {feature} support; \
+                 build one with `cargo build --release --features {feature}`"
+            ))),
+        }
+    }
+
+    /// Opens the device.
+    pub(crate) fn open(self) -> Result<Device> {
+        self.check()?;
+        match self {
+            Self::Cpu => Ok(Device::Cpu),
+            Self::Cuda(number) => Device::new_cuda(number).doing(|| format!("opening CUDA device {number}")),
+            Self::Metal => Device::new_metal(0).doing(|| "opening the Metal device"),
+            Self::Auto => Ok(best_device()),
+        }
+    }
+}
+
+/// The first GPU if this build can use one and there is one, else the processor.
+fn best_device() -> Device {
+    if cfg!(feature = "cuda")
+        && let Ok(device) = Device::new_cuda(0)
+    {
+        return device;
+    }
+    if cfg!(feature = "metal")
+        && let Ok(device) = Device::new_metal(0)
+    {
+        return device;
+    }
+    Device::Cpu
+}
+
+/// The device as `--device` would name it.
+pub(crate) fn device_name(device: &Device) -> String {
+    match device.location() {
+        candle_core::DeviceLocation::Cpu => "cpu".to_owned(),
+        candle_core::DeviceLocation::Cuda { gpu_id } => DeviceChoice::Cuda(gpu_id).to_string(),
+        candle_core::DeviceLocation::Metal { .. } => "metal".to_owned(),
+    }
+}
+
+/// What this program was built for, and how.
+pub(crate) fn build_name() -> String {
+    let profile = if cfg!(debug_assertions) { "dev" } else { "release" };
+    format!("{}-{}, {profile}", std::env::consts::ARCH, std::env::consts::OS)
+}
+
+/// All the cores this process may use.
+pub(crate) fn default_threads() -> usize {
+    std::thread::available_parallelism().map_or(1, NonZeroUsize::get)
+}
+
+/// Runs `work` on a pool of `threads` threads. The whole of it runs inside the pool, so that every kernel finds
+/// its threads awake instead of waking them from outside.
+pub(crate) fn in_pool<T: Send>(threads: usize, work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .thread_name(|index| format!("d2l-{index}"))
+        .build()
+        .doing(|| format!("starting {threads} threads"))?;
+    pool.install(work)
+}
+
+/// The most memory this process has held so far, where the system tells.
+pub(crate) fn peak_memory_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kibibytes * 1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn device_names_round_trip() {
+        for name in ["auto", "cpu", "cuda", "cuda:3", "metal"] {
+            assert_eq!(name.parse::<DeviceChoice>().unwrap().to_string(), name);
+        }
+        for name in ["gpu", "cuda:", "cuda:x", "cuda:-1", ""] {
+            assert!(
+                name.parse::<DeviceChoice>()
+                    .unwrap_err()
+                    .contains("expected auto"),
+                "{name}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_pool_has_the_threads_asked_for() {
+        assert_eq!(in_pool(3, || Ok(rayon::current_num_threads())).unwrap(), 3);
+    }
+}
