@@ -7,7 +7,7 @@
 //! ```
 //! NHWC activations are such a matrix with rows = batch·height·width.
 //!
-//! 1. Statistics are sums of squared deviations, never E[x²] − E[x]²: a piece of rows that fits the cache is read
+//! 1. Statistics are sums of squared deviations, never `E[x²] − E[x]²`: a piece of rows that fits the cache is read
 //!    twice, for its mean and then for the deviations from it; pieces are merged in `f64` in a fixed order (Chan,
 //!    Golub and LeVeque, 1979). Memory is read once for the statistics and once for y.
 //! 2. The ReLU's mask is computed again in the backward pass from x, which is read anyway; y is not needed.

@@ -6,7 +6,7 @@
 //! for each input pixel, for each block of channels:            (backward)
 //!     add the gradients of the windows that cover it, write once
 //! ```
-//! 1. Both kinds of window are two lists of ranges, one per axis ([`windows::Axis`]), so that one loop serves
+//! 1. Both kinds of window are two lists of ranges, one per axis (`pool/windows.rs`), so that one loop serves
 //!    fixed and adaptive pooling, padding, ceil mode and windows that skip pixels.
 //! 2. The backward pass gathers, where PyTorch scatters: each piece owns its input rows, nothing is zeroed first, and
 //!    the sum has a fixed order (that of PyTorch's loop).

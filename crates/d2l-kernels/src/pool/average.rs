@@ -85,6 +85,7 @@ per_level! {
 #[inline(always)]
 fn forward_blocks<const L: usize>(plan: &Plan, first_row: usize, x: &[f32], y: &mut [f32]) {
     let channels = plan.channels;
+    let mut row_sums = vec![0.0; channels];
     let [x_row, y_row] = plan.row_lens();
     for row in 0..y.len() / y_row {
         let (image, output_row) = plan.rows.split_output(first_row + row);
@@ -96,6 +97,11 @@ fn forward_blocks<const L: usize>(plan: &Plan, first_row: usize, x: &[f32], y: &
             let last = from + (taps[0] - 1) * x_row + (taps[1] - 1) * channels;
             let divisor = plan.divisor(output_row, output);
             let start = row * y_row + output * channels;
+            if taps[0] * taps[1] > LARGE_WINDOW {
+                let y = &mut y[start..start + channels];
+                large_window_mean(taps, [x_row, channels], &x[from..], divisor, &mut row_sums, y);
+                continue;
+            }
             for channel in (0..channels).step_by(L) {
                 let to = start + channel;
                 if to + L <= y.len() && last + channel + L <= x.len() {
@@ -110,6 +116,32 @@ fn forward_blocks<const L: usize>(plan: &Plan, first_row: usize, x: &[f32], y: &
             }
         }
     }
+}
+
+/// Windows of more elements are summed pixel by pixel rather than block by block: to walk over many pixels for a few
+/// channels at a time is slow once they fill more than the first-level cache.
+const LARGE_WINDOW: usize = 16;
+
+/// The mean of every channel over the `[rows, columns]` of a window at the start of `x`, row by row.
+#[inline(always)]
+fn large_window_mean(
+    taps: [usize; 2],
+    steps: [usize; 2],
+    x: &[f32],
+    divisor: f32,
+    row_sums: &mut [f32],
+    y: &mut [f32],
+) {
+    y.fill(0.0);
+    for row in 0..taps[0] {
+        row_sums.fill(0.0);
+        for column in 0..taps[1] {
+            let x = &x[row * steps[0] + column * steps[1]..][..y.len()];
+            row_sums.iter_mut().zip(x).for_each(|(sum, x)| *sum += x);
+        }
+        y.iter_mut().zip(&*row_sums).for_each(|(y, sum)| *y += sum);
+    }
+    y.iter_mut().for_each(|y| *y /= divisor);
 }
 
 /// The sum of `L` channels over the `[rows, columns]` of a window at the start of `x`, row by row.
