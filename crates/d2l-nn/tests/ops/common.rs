@@ -34,8 +34,12 @@ impl Input {
     }
 
     pub(crate) fn tensor(&self, dtype: DType) -> Tensor {
+        self.on(&Device::Cpu, dtype)
+    }
+
+    pub(crate) fn on(&self, device: &Device, dtype: DType) -> Tensor {
         Tensor::from_slice(&self.elements, self.shape.as_slice(), &Device::Cpu)
-            .and_then(|tensor| tensor.to_dtype(dtype))
+            .and_then(|tensor| tensor.to_dtype(dtype)?.to_device(device))
             .unwrap()
     }
 }
@@ -62,7 +66,8 @@ pub(crate) struct Outcome {
 
 pub(crate) fn elements_of(tensor: &Tensor) -> Vec<f64> {
     tensor
-        .to_dtype(DType::F64)
+        .to_device(&Device::Cpu)
+        .and_then(|tensor| tensor.to_dtype(DType::F64))
         .and_then(|tensor| tensor.flatten_all()?.to_vec1())
         .unwrap()
 }
@@ -75,9 +80,20 @@ pub(crate) fn run(
     op: &dyn Fn(&[Tensor]) -> Result<Tensor>,
     weights: &dyn Fn(&[usize]) -> Input,
 ) -> Outcome {
+    run_on(&Device::Cpu, path, dtype, inputs, op, weights)
+}
+
+pub(crate) fn run_on(
+    device: &Device,
+    path: Path,
+    dtype: DType,
+    inputs: &[Input],
+    op: &dyn Fn(&[Tensor]) -> Result<Tensor>,
+    weights: &dyn Fn(&[usize]) -> Input,
+) -> Outcome {
     let variables: Vec<Var> = inputs
         .iter()
-        .map(|input| Var::from_tensor(&input.tensor(dtype)).unwrap())
+        .map(|input| Var::from_tensor(&input.on(device, dtype)).unwrap())
         .collect();
     let tensors: Vec<Tensor> = variables
         .iter()
@@ -85,7 +101,7 @@ pub(crate) fn run(
         .collect();
     let output = with_path(path, || op(&tensors)).unwrap();
     assert_eq!(output.dtype(), dtype);
-    let weights = weights(output.dims()).tensor(dtype);
+    let weights = weights(output.dims()).on(device, dtype);
     let loss = (&output * &weights)
         .and_then(|product| product.sum_all())
         .unwrap();

@@ -1,13 +1,13 @@
 //! What PyTorch computes; `golden.py` makes the file.
 
-use candle_core::{DType, Device, Tensor};
+use candle_core::{DType, Device, Tensor, Var};
 use d2l_nn::Result;
 use d2l_nn::ops::{
     self, BatchNormOptions, Conv2dOptions, CrossEntropyOptions, Path, Pool2dOptions, Reduction,
 };
 use serde_json::Value;
 
-use crate::common::{Input, Outcome, assert_close, assert_same_outcome, elements_of, run, variable};
+use crate::common::{Input, Outcome, assert_close, assert_same_outcome, elements_of, run_on};
 
 fn numbers(value: &Value) -> Vec<f64> {
     value
@@ -103,6 +103,7 @@ fn apply(op: &str, options: &Value, xs: &[Tensor]) -> Result<Tensor> {
         "cross_entropy_probabilities" => {
             let probabilities = Tensor::new(numbers(&options["probabilities"]), &Device::Cpu)?;
             let probabilities = probabilities.reshape(xs[0].dims())?.to_dtype(xs[0].dtype())?;
+            let probabilities = probabilities.to_device(xs[0].device())?;
             ops::cross_entropy(&xs[0], &probabilities, &entropy())
         }
         "relu" => ops::relu(&seven_times()?),
@@ -126,11 +127,16 @@ fn apply(op: &str, options: &Value, xs: &[Tensor]) -> Result<Tensor> {
 
 /// Also compares the running statistics.
 fn apply_batch_norm(case: &Value, xs: &[Tensor], tolerance: f64) -> Result<Tensor> {
-    let (options, dtype) = (&case["options"], xs[0].dtype());
-    let (mean, variance) = (
-        variable(&input(&[3], 4, 199).elements, dtype),
-        variable(&positive(5, 3, 0.5), dtype),
-    );
+    let options = &case["options"];
+    let like_xs = |elements: Vec<f64>| {
+        let elements = Input {
+            shape: vec![3],
+            elements,
+        };
+        Var::from_tensor(&elements.on(xs[0].device(), xs[0].dtype()))
+    };
+    let mean = like_xs(input(&[3], 4, 199).elements)?;
+    let variance = like_xs(positive(5, 3, 0.5))?;
     let settings = BatchNormOptions {
         eps: options["eps"].as_f64().unwrap(),
         momentum: options["momentum"].as_f64().unwrap(),
@@ -153,43 +159,53 @@ fn apply_batch_norm(case: &Value, xs: &[Tensor], tolerance: f64) -> Result<Tenso
     Ok(ys)
 }
 
-#[test]
-fn outputs_and_gradients_are_those_of_pytorch() {
+fn check(device: &Device, path: Path, dtype: DType, tolerance: f64) {
     let cases: Vec<Value> = serde_json::from_str(include_str!("golden.json")).unwrap();
     assert!(cases.len() > 80);
     for case in &cases {
         let op = case["op"].as_str().unwrap();
-        let inputs: Vec<Input> = case["inputs"]
-            .as_array()
-            .unwrap()
-            .iter()
+        let given = case["inputs"].as_array().unwrap().iter();
+        let inputs: Vec<Input> = given
             .map(|given| {
                 let number = |name: &str| given[name].as_u64().unwrap();
                 input(&sizes(&given["shape"]), number("seed"), number("modulus"))
             })
             .collect();
+        let gradients = case["gradients"].as_array().unwrap().iter();
         let expected = Outcome {
             shape: sizes(&case["shape"]),
             output: numbers(&case["output"]),
-            gradients: case["gradients"]
-                .as_array()
-                .unwrap()
-                .iter()
-                .map(numbers)
-                .collect(),
+            gradients: gradients.map(numbers).collect(),
         };
-        for (path, dtype, tolerance) in [
-            (Path::Composition, DType::F64, 1e-8),
-            (Path::Composition, DType::F32, 2e-5),
-            (Path::Auto, DType::F32, 2e-5),
-        ] {
-            let function = |xs: &[Tensor]| match op {
-                "batch_norm" => apply_batch_norm(case, xs, tolerance),
-                _ => apply(op, &case["options"], xs),
-            };
-            let found = run(path, dtype, &inputs, &function, &|shape| input(shape, 9, 199));
-            let what = format!("{op} {} {path:?} {dtype:?}", case["options"]);
-            assert_same_outcome(&what, &found, &expected, tolerance);
-        }
+        let function = |xs: &[Tensor]| match op {
+            "batch_norm" => apply_batch_norm(case, xs, tolerance),
+            _ => apply(op, &case["options"], xs),
+        };
+        let found = run_on(device, path, dtype, &inputs, &function, &|shape| {
+            input(shape, 9, 199)
+        });
+        let what = format!("{op} {} {path:?} {dtype:?}", case["options"]);
+        assert_same_outcome(&what, &found, &expected, tolerance);
     }
+}
+
+#[test]
+fn kernels_give_what_pytorch_gives() {
+    check(&Device::Cpu, Path::Auto, DType::F32, 2e-5);
+}
+
+#[test]
+fn compositions_give_what_pytorch_gives() {
+    check(&Device::Cpu, Path::Composition, DType::F64, 1e-8);
+    check(&Device::Cpu, Path::Composition, DType::F32, 2e-5);
+}
+
+/// Needs a GPU. With the feature `cudnn`, convolutions are cuDNN's.
+#[cfg(feature = "cuda")]
+#[test]
+fn cuda_gives_what_pytorch_gives() {
+    let device = Device::new_cuda(0).unwrap();
+    check(&device, Path::Auto, DType::F64, 1e-8);
+    check(&device, Path::Auto, DType::F32, 2e-5);
+    check(&device, Path::Composition, DType::F32, 2e-5);
 }

@@ -208,3 +208,28 @@ fn half_precision_is_computed_in_f32() {
         assert!(elements_of(&gradient).iter().any(|&element| element != 0.0));
     }
 }
+
+/// A window of more elements than the kernel's argmax can number.
+#[test]
+fn global_max_pooling_of_a_large_image() {
+    let (size, place) = (300, 77_777);
+    let mut xs = Input::random(&[1, 1, size, size], 1);
+    xs.elements[place] = 2.0;
+    let ones = |shape: &[usize]| Input {
+        shape: shape.to_vec(),
+        elements: vec![1.0],
+    };
+    let found = run(
+        Path::Auto,
+        DType::F32,
+        &[xs],
+        &|xs| ops::adaptive_max_pool2d(&xs[0], [1, 1]),
+        &ones,
+    );
+    assert_eq!(found.output, [2.0]);
+    assert_eq!(
+        found.gradients[0].iter().position(|&element| element == 1.0),
+        Some(place)
+    );
+    assert_eq!(found.gradients[0].iter().sum::<f64>(), 1.0);
+}
