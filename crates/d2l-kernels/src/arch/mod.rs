@@ -153,6 +153,7 @@ pub(crate) trait Vector: Copy {
 /// A level as a type: what a kernel is compiled for.
 pub(crate) trait Simd: Copy + 'static {
     /// The level as a value.
+    #[cfg(test)]
     const LEVEL: Level;
     /// Floats in a vector register.
     const LANES: usize;

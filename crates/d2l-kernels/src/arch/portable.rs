@@ -1,12 +1,15 @@
 //! The baseline of the target: four floats in an array, which the compiler turns into SSE2 or NEON registers.
 
-use super::{Level, Simd, Vector};
+#[cfg(test)]
+use super::Level;
+use super::{Simd, Vector};
 
 /// The target's baseline.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Portable;
 
 impl Simd for Portable {
+    #[cfg(test)]
     const LEVEL: Level = Level::Portable;
     const LANES: usize = 4;
     // AArch64's baseline has the fused instruction. x86-64's has not: `f32::mul_add` would be a library call.

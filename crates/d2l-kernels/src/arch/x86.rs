@@ -1,6 +1,8 @@
 //! AVX2 and AVX-512: only names.
 
-use super::{Kernel, Level, Simd, Vector};
+#[cfg(test)]
+use super::Level;
+use super::{Kernel, Simd, Vector};
 use std::arch::x86_64::*;
 
 /// AVX2 with fused multiply-add.
@@ -12,6 +14,7 @@ pub(crate) struct Avx2;
 pub(crate) struct Avx512;
 
 impl Simd for Avx2 {
+    #[cfg(test)]
     const LEVEL: Level = Level::Avx2;
     const LANES: usize = 8;
     const FMA: bool = true;
@@ -19,6 +22,7 @@ impl Simd for Avx2 {
 }
 
 impl Simd for Avx512 {
+    #[cfg(test)]
     const LEVEL: Level = Level::Avx512;
     const LANES: usize = 16;
     const FMA: bool = true;

@@ -69,19 +69,15 @@ impl Conv2dShape {
                 .checked_add(size)
                 .ok_or_else(|| ShapeError::new(Self::OPERATION, "a size within the address space", "more"))
         };
-        let in_pixels = [self.in_height, self.in_width];
-        for axis in 0..2 {
+        for (axis, size) in [self.in_height, self.in_width].into_iter().enumerate() {
             let reach = checked_product(Self::OPERATION, &[self.kernel[axis] - 1, self.dilation[axis]])?;
-            if padded(in_pixels[axis], axis)? <= reach {
+            if padded(size, axis)? <= reach {
                 return refuse(
                     &format!(
                         "an input of at least {} pixels with its padding on axis {axis}",
                         reach + 1
                     ),
-                    format!(
-                        "{} and padding {} on each side",
-                        in_pixels[axis], self.padding[axis]
-                    ),
+                    format!("{} and padding {} on each side", size, self.padding[axis]),
                 );
             }
         }

@@ -189,17 +189,15 @@ impl<'a> Plan<'a> {
             self.block * padded
         };
         scratch::with(collected, |collected| {
-            // SAFETY: the piece's own rows and columns of `c`.
             let target = if self.turned {
                 Target {
                     start: collected.as_mut_ptr(),
                     pitch: padded,
                 }
             } else {
-                Target {
-                    start: unsafe { c.get().add(rows.start * n + columns.start) },
-                    pitch: n,
-                }
+                // SAFETY: the piece's own rows and columns of `c`.
+                let start = unsafe { c.get().add(rows.start * n + columns.start) };
+                Target { start, pitch: n }
             };
             scratch::with(block_len, |own| {
                 for steps in self.blocks() {

@@ -17,6 +17,11 @@
 //! 4. The tile's size depends on the registers of the level: 12 × 32 under AVX-512 (24 of 32 registers), 6 × 16
 //!    under AVX2 (12 of 16), 6 × 8 at the baseline.
 
+#![allow(
+    clippy::needless_range_loop,
+    reason = "unrolled loops over two arrays of registers"
+)]
+
 mod pack;
 
 pub(crate) use pack::{pack_rows, pack_transposed};

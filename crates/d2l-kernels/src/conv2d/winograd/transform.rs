@@ -3,6 +3,11 @@
 //! They evaluate polynomials at the points 0, 1, −1, 2, −2 and ∞ (T = 6: F(4, 3) and F(2, 5), which share Bᵀ) or at
 //! 0, 1, −1 and ∞ (T = 4: F(2, 3)). Arrays have room for the largest variant; each uses its first T or M values.
 
+#![allow(
+    clippy::needless_range_loop,
+    reason = "indices i and j follow the formulas, across rows and columns"
+)]
+
 use super::Tiling;
 use crate::arch::{Kernel, Simd, Vector};
 use crate::par::SendPtr;

@@ -140,7 +140,7 @@ impl Block<'_> {
         du: SendPtr<f32>,
     ) {
         let (kernel, input, output) = (self.kernel, self.tiling.in_channels, self.tiling.out_channels);
-        // SAFETY (all three): the position's part of each buffer; dU's is touched by this piece alone.
+        // SAFETY: the position's part of each buffer; dU's is touched by this piece alone.
         let v = unsafe { v.get().add(position * self.position_pitches[0]) };
         // SAFETY: as above.
         let packed = unsafe { packed.get().add(position * self.position_pitches[1]) };
