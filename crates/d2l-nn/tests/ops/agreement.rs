@@ -101,10 +101,11 @@ fn poolings() -> impl Strategy<Value = ([usize; 4], Pool2dOptions)> {
 }
 
 type PoolingOp = fn(&Tensor, &Pool2dOptions) -> Result<Tensor>;
+type UnaryOp<'a> = dyn Fn(&Tensor) -> Result<Tensor> + 'a;
 type AdaptiveOp = fn(&Tensor, [usize; 2]) -> Result<Tensor>;
 
 proptest! {
-    #![proptest_config(cases(48))]
+    #![proptest_config(cases(64))]
 
     #[test]
     fn conv2d(case in convolutions(1..=6)) {
@@ -233,7 +234,7 @@ proptest! {
     fn activations(len in 0usize..=70, scale in prop_oneof![Just(1.0), Just(8.0), Just(60.0)]) {
         let mut xs = Input::random(&[len], 1);
         xs.elements.iter_mut().for_each(|element| *element *= scale);
-        let ops: [(&str, &dyn Fn(&Tensor) -> Result<Tensor>); 9] = [
+        let ops: [(&str, &UnaryOp<'_>); 9] = [
             ("relu", &ops::relu),
             ("sigmoid", &ops::sigmoid),
             ("tanh", &ops::tanh),
