@@ -1,7 +1,7 @@
 //! Instruction sets: one source per kernel, compiled for each level, chosen once at run time.
 //!
-//! A kernel is a value that implements [`Kernel`]; its `run` and everything it calls are `#[inline(always)]`.
-//! [`dispatch`] calls `run` inside a function with the level's `#[target_feature]`s, so that the same source
+//! A kernel is a value that implements `Kernel`; its `run` and everything it calls are `#[inline(always)]`.
+//! `dispatch` calls `run` inside a function with the level's `#[target_feature]`s, so that the same source
 //! becomes AVX-512, AVX2 or baseline code. Closures handed to other threads leave that function: dispatch inside
 //! the piece of work, not around the loop over pieces.
 
