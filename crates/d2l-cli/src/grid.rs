@@ -52,7 +52,7 @@ pub(crate) struct Cell {
 
 /// Draws the cells row by row.
 pub(crate) fn draw(title: &str, cells: &[Cell]) -> Result<RgbImage> {
-    let layout = Layout::of(cells)?;
+    let layout = Layout::of(title, cells)?;
     let mut canvas = captions(title, cells, &layout)?;
     for (index, cell) in cells.iter().enumerate() {
         let (left, top) = layout.corner(index);
@@ -99,11 +99,12 @@ struct Layout {
     cell_width: u32,
     cell_height: u32,
     picture_width: u32,
+    width: u32,
     top: u32,
 }
 
 impl Layout {
-    fn of(cells: &[Cell]) -> Result<Self> {
+    fn of(title: &str, cells: &[Cell]) -> Result<Self> {
         let widest = cells.iter().map(|cell| cell.picture.width()).max().unwrap_or(0);
         let tallest = cells.iter().map(|cell| cell.picture.height()).max().unwrap_or(0);
         if widest == 0 || tallest == 0 {
@@ -118,11 +119,15 @@ impl Layout {
             .map(|(text, _)| text.chars().count())
             .max();
         let text_width = letters.unwrap_or(0) as u32 * LETTER_PIXELS;
+        let cell_width = (widest * factor + 2 * FRAME).max(text_width) + GAP;
+        // Bold letters are wider.
+        let title_width = title.chars().count() as u32 * (LETTER_PIXELS + 2) + GAP;
         Ok(Self {
             columns,
             rows: (cells.len() as u32).div_ceil(columns.max(1)),
             factor,
-            cell_width: (widest * factor + 2 * FRAME).max(text_width) + GAP,
+            cell_width,
+            width: (columns * cell_width + GAP).max(title_width),
             cell_height: tallest * factor + 2 * FRAME + lines * LINE_PIXELS + GAP,
             picture_width: widest * factor,
             top: GAP + 2 * LINE_PIXELS,
@@ -132,15 +137,12 @@ impl Layout {
     /// The upper left corner of a cell's picture.
     fn corner(&self, index: usize) -> (u32, u32) {
         let (row, column) = (index as u32 / self.columns, index as u32 % self.columns);
+        let left = (self.width - self.columns * self.cell_width) / 2;
         let inset = (self.cell_width - self.picture_width) / 2;
         (
-            GAP / 2 + column * self.cell_width + inset,
+            left + column * self.cell_width + inset,
             self.top + FRAME + row * self.cell_height,
         )
-    }
-
-    fn width(&self) -> u32 {
-        self.columns * self.cell_width + GAP
     }
 
     fn height(&self) -> u32 {
@@ -150,9 +152,9 @@ impl Layout {
 
 /// The white sheet with all text on it, drawn by kuva with the font it carries.
 fn captions(title: &str, cells: &[Cell], layout: &Layout) -> Result<RgbImage> {
-    let mut scene = Scene::new(f64::from(layout.width()), f64::from(layout.height()));
+    let mut scene = Scene::new(f64::from(layout.width), f64::from(layout.height()));
     scene.add(text(
-        f64::from(layout.width()) / 2.0,
+        f64::from(layout.width) / 2.0,
         f64::from(GAP + LINE_PIXELS),
         title,
         Tone::Plain,
@@ -214,7 +216,7 @@ mod tests {
     fn pictures_keep_their_pixels_and_wrong_ones_are_framed() {
         let cells = vec![cell(10, "shirt", Tone::Plain), cell(200, "coat", Tone::Wrong)];
         let sheet = draw("two", &cells).unwrap();
-        let layout = Layout::of(&cells).unwrap();
+        let layout = Layout::of("two", &cells).unwrap();
         for (index, shade) in [10, 200].into_iter().enumerate() {
             let (left, top) = layout.corner(index);
             assert_eq!(sheet.get_pixel(left, top).0, [shade; 3]);
@@ -224,8 +226,12 @@ mod tests {
         assert_eq!(sheet.get_pixel(left - 1, top).0, RED);
         let (left, top) = layout.corner(0);
         assert_eq!(sheet.get_pixel(left - 1, top).0, [255; 3]);
-        let ink = sheet.pixels().filter(|pixel| pixel.0 == INK).count();
-        assert!(ink > 20, "the captions are missing: {ink} dark pixels");
+        let below = top + 112 + FRAME;
+        let ink = sheet
+            .enumerate_pixels()
+            .filter(|(_, y, pixel)| *y > below && pixel.0 != [255; 3])
+            .count();
+        assert!(ink > 20, "the captions are missing: {ink} pixels");
     }
 
     #[test]

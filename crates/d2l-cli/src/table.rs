@@ -67,7 +67,9 @@ impl Table {
                     if right {
                         line.push_str(&padding);
                     }
-                    line.push_str(&format!("{style}{cell}{style:#}"));
+                    if !cell.is_empty() {
+                        line.push_str(&format!("{style}{cell}{style:#}"));
+                    }
                     if !right && !last {
                         line.push_str(&padding);
                     }
@@ -87,7 +89,13 @@ mod tests {
     fn columns_line_up_and_lines_end_without_blanks() {
         let mut table = Table::new(&[Align::Left, Align::Right, Align::Left]).indented(1);
         table.row(Style::new(), ["name", "count", "about"]);
-        table.row(Style::new(), ["a", "10", ""]);
-        assert_eq!(table.lines(), [" name  count  about", " a        10"]);
+        table.row(Style::new().bold(), ["a", "10", ""]);
+        assert_eq!(
+            table.lines(),
+            [
+                " name  count  about",
+                " \u{1b}[1ma\u{1b}[0m        \u{1b}[1m10\u{1b}[0m"
+            ]
+        );
     }
 }

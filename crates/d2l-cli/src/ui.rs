@@ -129,16 +129,6 @@ pub(crate) fn bytes(count: u64) -> String {
     }
 }
 
-/// A large count for people: `3.4 M`.
-pub(crate) fn count(count: u64) -> String {
-    match count {
-        0..10_000 => thousands(count),
-        10_000..1_000_000 => format!("{:.1} k", count as f64 / 1e3),
-        1_000_000..1_000_000_000 => format!("{:.1} M", count as f64 / 1e6),
-        _ => format!("{:.2} G", count as f64 / 1e9),
-    }
-}
-
 /// Seconds for people: `0.8 s`, `42 s`, `3 min 05 s`, `2 h 07 min`.
 pub(crate) fn duration(seconds: f64) -> String {
     let whole = seconds.round().max(0.0) as u64;
@@ -170,7 +160,6 @@ mod tests {
         assert_eq!(thousands(61706u64), "61,706");
         assert_eq!(thousands(1234567u64), "1,234,567");
         assert_eq!(bytes(246_824), "246.8 kB");
-        assert_eq!(count(4_237_200), "4.2 M");
         assert_eq!(duration(0.84), "0.8 s");
         assert_eq!(duration(185.2), "3 min 05 s");
         assert_eq!(duration(7620.0), "2 h 07 min");

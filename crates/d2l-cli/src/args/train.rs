@@ -5,9 +5,11 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
-/// `d2l train`.
+/// `d2l train`. Of an option given twice the last one counts.
 #[derive(Args, Debug)]
-#[command(after_help = "\
+#[command(
+    args_override_self = true,
+    after_help = "\
 Examples:
   d2l train lenet                          the book's settings: 10 epochs, batch size 256, SGD 0.9
   d2l train mlp --epochs 20 --lr 0.05 --name slow-mlp
@@ -18,7 +20,8 @@ Examples:
   d2l train --config runs/lenet/config.toml --name again     the same run once more
 
 Flags win over the configuration file, the file over the book's settings. The first Ctrl-C writes a
-checkpoint and stops (exit code 130); the second stops at once.")]
+checkpoint and stops (exit code 130); the second stops at once."
+)]
 pub(crate) struct TrainArgs {
     /// What the run is to be.
     #[command(flatten)]
@@ -146,7 +149,8 @@ pub(crate) struct Settings {
     pub(crate) init_from: Option<PathBuf>,
 
     /// Seed of everything random: weights, order of the data, dropout [default: 0].
-    #[arg(long, value_name = "N", help_heading = "Training")]
+    // TOML's integers end there.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64), help_heading = "Training")]
     pub(crate) seed: Option<u64>,
 
     /// Probability of dropping a unit, for models with dropout.

@@ -93,7 +93,7 @@ impl Job<'_> {
         let mut cells = Vec::new();
         let mut table = Table::new(&[Align::Left, Align::Left, Align::Right, Align::Left]);
         for (path, set) in &pictures {
-            let xs = batch(set, 1, self.run.settings.resize, &device)?;
+            let xs = batch(set, self.side(set.shape())?, &device)?;
             let Some(prediction) = classify(&model, &xs)?.into_iter().next() else {
                 continue;
             };
@@ -153,6 +153,18 @@ impl Job<'_> {
             self.ui.line(line)?;
         }
         Ok(())
+    }
+
+    /// What pictures of `shape` have to be resized to for the network, if they have to.
+    fn side(&self, shape: [usize; 3]) -> Result<Option<usize>> {
+        match self.run.record.input.as_slice() {
+            input if input == shape => Ok(None),
+            [_, height, width] if height == width => Ok(Some(*height)),
+            input => Err(Failure::work(format!(
+                "the network wants pictures of {}; make them that size first",
+                super::summary::shape(input)
+            ))),
+        }
     }
 
     fn read_pictures(&self) -> Result<Vec<(PathBuf, Arc<ImageSet>)>> {
@@ -280,9 +292,9 @@ fn loader(set: &Arc<ImageSet>, count: usize, resize: Option<usize>) -> Result<Lo
     Ok(Loader::new(Arc::clone(set), options)?)
 }
 
-/// The first pictures of a set as the network gets them.
-fn batch(set: &Arc<ImageSet>, count: usize, resize: Option<usize>, device: &Device) -> Result<Tensor> {
-    match loader(set, count, resize)?.epoch(0, 0, device).next() {
+/// The one picture of a set as the network gets it.
+fn batch(set: &Arc<ImageSet>, resize: Option<usize>, device: &Device) -> Result<Tensor> {
+    match loader(set, 1, resize)?.epoch(0, 0, device).next() {
         Some(batch) => Ok(batch?.0),
         None => Err(Failure::work("there is no picture")),
     }

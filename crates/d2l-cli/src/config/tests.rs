@@ -142,11 +142,6 @@ fn options_that_do_not_fit_say_why() {
         message.contains("--resize: lenet does not work on 1×4×4"),
         "{message}"
     );
-    let message = only(Settings {
-        seed: Some(u64::MAX),
-        ..Settings::default()
-    });
-    assert!(message.contains("--seed: has to be at most"), "{message}");
 }
 
 #[test]
@@ -155,7 +150,7 @@ fn checkpoints_count_epochs_or_steps() {
     assert_eq!(parse("2"), Ok(CheckpointEvery::Epochs(2)));
     assert_eq!(parse("2epochs"), Ok(CheckpointEvery::Epochs(2)));
     assert_eq!(parse("50steps"), Ok(CheckpointEvery::Steps(50)));
-    for bad in ["0", "", "steps", "-1", "1.5"] {
+    for bad in ["0", "", "steps", "-1", "1.5", "2s"] {
         assert!(parse(bad).is_err(), "{bad}");
     }
 }

@@ -44,8 +44,8 @@ fn unknown_names_get_the_nearest() {
     assert!(message.contains("did you mean `mnist`"), "{message}");
     let message = place.fails(2, &["show", "fashion-mnits"]);
     assert!(message.contains("did you mean `fashion-mnist`"), "{message}");
-    let message = place.fails(2, &["summary", "resnet"]);
-    assert!(message.contains("no model `resnet`"), "{message}");
+    let message = place.fails(2, &["summary", "transformer"]);
+    assert!(message.contains("no model `transformer`"), "{message}");
     place.fails(2, &["trian", "lenet"]);
     place.fails(2, &["train"]);
     place.fails(2, &["train", "lenet", "--epochs", "many"]);
