@@ -212,7 +212,8 @@ fn the_next_host_is_tried_and_every_failure_is_listed() {
     let Error::NoSource { tried, .. } = &error else {
         panic!("{error}")
     };
-    assert_eq!(tried.len(), 8, "{error}");
+    // Four files that one has not; one try of a host that does not answer the door.
+    assert_eq!(tried.len(), 5, "{error}");
     assert!(!cache.path().join("tiny").exists(), "no empty directory is left");
 }
 

@@ -116,9 +116,16 @@ impl<'a> Downloader<'a> {
     ) -> std::result::Result<(), Refused> {
         let client = self.client(url)?;
         self.fetch(url, file, incoming, async {
-            let response = client.get(url).send().await.map_err(|error| chain(&error))?;
+            let response = client
+                .get(url)
+                .send()
+                .await
+                .map_err(|error| not_answered(&error))?;
             if !response.status().is_success() {
-                return Err(format!("the server answered {}", response.status()));
+                return Err(Refused::Because(format!(
+                    "the server answered {}",
+                    response.status()
+                )));
             }
             Ok((response.content_length(), Body::Host(response)))
         })
@@ -130,7 +137,7 @@ impl<'a> Downloader<'a> {
         from: &str,
         file: &str,
         incoming: &mut Incoming,
-        request: impl Future<Output = std::result::Result<(Option<u64>, Body), String>>,
+        request: impl Future<Output = std::result::Result<(Option<u64>, Body), Refused>>,
     ) -> std::result::Result<(), Refused> {
         let Some(runtime) = &self.runtime else {
             return Err(Refused::Cancelled);
@@ -146,14 +153,11 @@ impl<'a> Downloader<'a> {
         &self,
         file: &str,
         incoming: &mut Incoming,
-        request: impl Future<Output = std::result::Result<(Option<u64>, Body), String>>,
+        request: impl Future<Output = std::result::Result<(Option<u64>, Body), Refused>>,
     ) -> std::result::Result<(), Refused> {
         let deadline = Instant::now() + self.network.file_timeout;
         let patience = self.network.connect_timeout + self.network.stall_timeout;
-        let (total, mut body) = self
-            .watch(patience, deadline, request)
-            .await?
-            .map_err(Refused::Because)?;
+        let (total, mut body) = self.watch(patience, deadline, request).await??;
         if let Some(total) = total.filter(|&total| total > incoming.limit()) {
             let reason = format!(
                 "the server announces {total} bytes; the file has {} at most",
@@ -237,6 +241,19 @@ impl Drop for Downloader<'_> {
             runtime.shutdown_background();
         }
     }
+}
+
+/// A request without an answer; sets apart that there was no connection.
+pub(super) fn not_answered(error: &(dyn StdError + 'static)) -> Refused {
+    let mut causes = std::iter::successors(Some(error), |error| (*error).source());
+    if causes.any(|error| {
+        error
+            .downcast_ref::<reqwest::Error>()
+            .is_some_and(reqwest::Error::is_connect)
+    }) {
+        return Refused::Unreachable(chain(error));
+    }
+    Refused::Because(chain(error))
 }
 
 /// An error with its causes, each said once.

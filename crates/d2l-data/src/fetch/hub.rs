@@ -3,7 +3,7 @@
 use hf_hub::{HFClient, HFRepository, RepoTypeDataset, split_id};
 
 use super::Job;
-use super::download::{Body, Downloader, chain};
+use super::download::{Body, Downloader, chain, not_answered};
 use super::store::{Incoming, Refused};
 use crate::datasets::{FileSpec, HubFiles, HubSpec, ParquetFile, Role};
 use crate::error::Result;
@@ -19,7 +19,7 @@ pub(super) fn fetch(
     let place = format!("{endpoint}/datasets/{} at {}", hub.repository, hub.revision);
     match &hub.files {
         HubFiles::Idx(paths) => {
-            for (role, file) in std::mem::take(&mut job.missing) {
+            job.each_missing(|job, role, file| {
                 let path = Role::ALL.iter().zip(paths).find(|(other, _)| **other == role);
                 let outcome = match path {
                     Some((_, path)) => job.store.receive(job.spec, role, file, |incoming| {
@@ -27,23 +27,28 @@ pub(super) fn fetch(
                     }),
                     None => Err(Refused::because("it is not there")),
                 };
-                job.settle(role, file, &place, outcome)?;
-            }
+                (place.clone(), outcome)
+            })?;
         }
         HubFiles::Parquet { train, test } => {
             let is_train = |role| matches!(role, Role::TrainImages | Role::TrainLabels);
             let (of_train, of_test) = std::mem::take(&mut job.missing)
                 .into_iter()
                 .partition(|&(role, _)| is_train(role));
-            parquet(job, downloader, hub, endpoint, train, of_train)?;
-            parquet(job, downloader, hub, endpoint, test, of_test)?;
+            let reachable = parquet(job, downloader, hub, endpoint, train, of_train)?;
+            if reachable {
+                parquet(job, downloader, hub, endpoint, test, of_test)?;
+            } else {
+                job.missing.extend(of_test);
+            }
         }
     }
     job.done(SourceKind::Hub, format!("the Hugging Face Hub, {place}"));
     Ok(())
 }
 
-/// Fetches a split as Parquet and stores its images and labels as the IDX files they were.
+/// Fetches a split as Parquet and stores its images and labels as the IDX files they were. False if
+/// the Hub cannot be reached.
 fn parquet<'a>(
     job: &mut Job<'a>,
     downloader: &Downloader<'_>,
@@ -51,36 +56,35 @@ fn parquet<'a>(
     endpoint: &str,
     source: &ParquetFile,
     wanted: Vec<(Role, &'a FileSpec)>,
-) -> Result<()> {
+) -> Result<bool> {
     if wanted.is_empty() {
-        return Ok(());
+        return Ok(true);
     }
-    let from = format!(
-        "{endpoint}/datasets/{}/{} at {}",
-        hub.repository, source.path, hub.revision
-    );
+    let from = format!("{endpoint}/datasets/{} at {}", hub.repository, hub.revision);
     let received = job.store.receive_parquet(source, |incoming| {
         get(downloader, hub, endpoint, source.path, source.path, incoming)
     });
     let split = received
         .and_then(|file| super::parquet::read(file.as_file(), job.spec.shape).map_err(Refused::Because));
-    for (role, file) in wanted {
-        let outcome = match &split {
-            Ok(split) => {
+    match split {
+        Err(refused) => {
+            job.missing.extend(wanted);
+            job.failed(source.path, &from, refused)
+        }
+        Ok(split) => {
+            for (role, file) in wanted {
                 let idx = if role.is_images() {
                     &split.images
                 } else {
                     &split.labels
                 };
-                job.store
-                    .receive(job.spec, role, file, |incoming| incoming.write(&idx.to_bytes()))
+                let store = |incoming: &mut Incoming| incoming.write(&idx.to_bytes());
+                let outcome = job.store.receive(job.spec, role, file, store);
+                job.settle(role, file, &from, outcome)?;
             }
-            Err(Refused::Cancelled) => Err(Refused::Cancelled),
-            Err(Refused::Because(reason)) => Err(Refused::Because(reason.clone())),
-        };
-        job.settle(role, file, &from, outcome)?;
+            Ok(true)
+        }
     }
-    Ok(())
 }
 
 fn get(
@@ -96,7 +100,7 @@ fn get(
         .endpoint(endpoint)
         .client(downloader.client(endpoint)?)
         // Failures are answered by the next source, not by waiting.
-        .retry_max_attempts(1)
+        .retry_max_attempts(0)
         .cache_enabled(false)
         .build()
         .map_err(refused)?;
@@ -111,7 +115,7 @@ fn get(
             .download_file_stream()
             .filename(path)
             .revision(hub.revision);
-        let (total, stream) = request.send().await.map_err(|error| chain(&error))?;
+        let (total, stream) = request.send().await.map_err(|error| not_answered(&error))?;
         Ok((total, Body::Hub(Box::pin(stream))))
     })
 }

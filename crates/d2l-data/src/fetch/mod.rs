@@ -198,20 +198,41 @@ impl<'a> Job<'a> {
     }
 
     fn copy_from(&mut self, path: &Path) -> Result<()> {
-        for (role, file) in std::mem::take(&mut self.missing) {
-            let inner = path.join(self.spec.name);
+        self.each_missing(|job, role, file| {
+            let inner = path.join(job.spec.name);
             let mut places = [inner.as_path(), path]
                 .into_iter()
                 .flat_map(|directory| variants(file.stem).map(|name| directory.join(name)));
-            let found = places.find(|place| place.is_file());
-            let from = found.as_deref().unwrap_or(path).display().to_string();
-            let outcome = match &found {
-                None => Err(Refused::because("there is no such file")),
-                Some(found) => self.store.copy(found, self.spec, role, file, self.progress),
-            };
-            self.settle(role, file, &from, outcome)?;
-        }
+            match places.find(|place| place.is_file()) {
+                None => (
+                    path.display().to_string(),
+                    Err(Refused::because("there is no such file")),
+                ),
+                Some(found) => {
+                    let outcome = job.store.copy(&found, job.spec, role, file, job.progress);
+                    (found.display().to_string(), outcome)
+                }
+            }
+        })?;
         self.done(SourceKind::DataDir, path.display().to_string());
+        Ok(())
+    }
+
+    /// Tries every missing file at one place; `try_one` gives where it looked and what came of it.
+    /// A place that cannot be reached is asked for nothing more.
+    fn each_missing(
+        &mut self,
+        mut try_one: impl FnMut(&Self, Role, &FileSpec) -> (String, std::result::Result<PathBuf, Refused>),
+    ) -> Result<()> {
+        let mut reachable = true;
+        for (role, file) in std::mem::take(&mut self.missing) {
+            if reachable {
+                let (from, outcome) = try_one(self, role, file);
+                reachable = self.settle(role, file, &from, outcome)?;
+            } else {
+                self.missing.push((role, file));
+            }
+        }
         Ok(())
     }
 
@@ -232,43 +253,54 @@ impl<'a> Job<'a> {
     }
 
     fn download_from(&mut self, downloader: &Downloader<'_>, base: &str) -> Result<()> {
-        for (role, file) in std::mem::take(&mut self.missing) {
+        self.each_missing(|job, role, file| {
             let url = format!("{base}{}.gz", file.stem);
-            let outcome = self.store.receive(self.spec, role, file, |incoming| {
+            let outcome = job.store.receive(job.spec, role, file, |incoming| {
                 downloader.get(&url, file.stem, incoming)
             });
-            self.settle(role, file, &url, outcome)?;
-        }
+            (url, outcome)
+        })?;
         self.done(SourceKind::Host, base.to_owned());
         Ok(())
     }
 
-    /// Notes what became of a file: stored, or still missing and why.
+    /// Notes what became of a file: stored, or still missing and why. False if the place cannot be
+    /// reached.
     fn settle(
         &mut self,
         role: Role,
         file: &'a FileSpec,
         from: &str,
         outcome: std::result::Result<PathBuf, Refused>,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         match outcome {
             Ok(path) => {
                 let file = file.stem.to_owned();
                 self.progress.event(&Event::Stored { file, path });
+                Ok(true)
             }
-            Err(Refused::Cancelled) => return Err(Error::Cancelled),
-            Err(Refused::Because(reason)) => {
-                let event = Event::Failed {
-                    file: file.stem.to_owned(),
-                    from: from.to_owned(),
-                    reason,
-                };
-                self.tried.push(format!("  {event}"));
-                self.progress.event(&event);
+            Err(refused) => {
                 self.missing.push((role, file));
+                self.failed(file.stem, from, refused)
             }
         }
-        Ok(())
+    }
+
+    /// Notes a failure. False if the place cannot be reached.
+    fn failed(&mut self, file: &str, from: &str, refused: Refused) -> Result<bool> {
+        let (reachable, reason) = match refused {
+            Refused::Cancelled => return Err(Error::Cancelled),
+            Refused::Because(reason) => (true, reason),
+            Refused::Unreachable(reason) => (false, reason),
+        };
+        let event = Event::Failed {
+            file: file.to_owned(),
+            from: from.to_owned(),
+            reason,
+        };
+        self.tried.push(format!("  {event}"));
+        self.progress.event(&event);
+        Ok(reachable)
     }
 
     fn done(&mut self, kind: SourceKind, place: String) {

@@ -22,7 +22,10 @@ const STALE: Duration = Duration::from_secs(24 * 60 * 60);
 /// Why a file was not taken.
 #[derive(Debug)]
 pub(crate) enum Refused {
+    /// It is not the file, or not all of it.
     Because(String),
+    /// No connection came about: nothing else is to be had there either.
+    Unreachable(String),
     Cancelled,
 }
 
