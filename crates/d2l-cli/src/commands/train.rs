@@ -135,7 +135,7 @@ impl Job<'_> {
                 )));
             }
             let outcome = trainer.fit(&parts.train, Some(&parts.test))?;
-            self.conclude(&parts, trainer.history(), &outcome)?;
+            self.conclude(&parts, trainer.run(), &outcome)?;
             outcome
         };
         match outcome {

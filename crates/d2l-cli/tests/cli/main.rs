@@ -1,5 +1,7 @@
 //! The built `d2l`, run as a user runs it: on the sample inside it, without a network, a cache or the system's data.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 mod data;
 mod looks;
 mod resume;

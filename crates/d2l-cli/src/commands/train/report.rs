@@ -1,7 +1,7 @@
 //! What is said before and after a run.
 
 use anstyle::Style;
-use d2l_train::{EpochRecord, Outcome, StopReason, metrics::Metric};
+use d2l_train::{EpochRecord, Outcome, Run, StopReason, metrics::Metric};
 use serde_json::{Value, json};
 
 use super::{Job, Parts, folder};
@@ -121,21 +121,18 @@ impl Job<'_> {
     }
 
     /// How it went: the figures, the book's beside them where they can be compared, and what to do next.
-    pub(super) fn conclude(&self, parts: &Parts, history: &[EpochRecord], outcome: &Outcome) -> Result<()> {
-        let (ui, path) = (self.ui, parts.run.path());
+    pub(super) fn conclude(&self, parts: &Parts, run: &Run<'_>, outcome: &Outcome) -> Result<()> {
+        let (ui, path, history) = (self.ui, parts.run.path(), run.history());
         let name = path.strip_prefix(RUNS).unwrap_or(path).display();
         if let Outcome::Stopped(reason) = outcome {
-            let why = if *reason == StopReason::Interrupted {
-                "stopped".to_owned()
-            } else {
-                reason.to_string()
+            let why = match reason {
+                StopReason::Interrupted => String::new(),
+                reason => format!("{reason}; "),
             };
+            let step = thousands(run.step());
             ui.fact(
                 "Stopped",
-                format_args!(
-                    "{why} after {}; go on with: d2l train --resume {name}",
-                    plural(history.len(), "epoch")
-                ),
+                format_args!("{why}after step {step}; go on with: d2l train --resume {name}"),
             );
             return Ok(());
         }

@@ -26,7 +26,7 @@ impl Screen {
         } else {
             ProgressDrawTarget::hidden()
         };
-        let style = ProgressStyle::with_template("{prefix} {bar:24.cyan/dim} {pos}/{len}  {wide_msg}");
+        let style = ProgressStyle::with_template("{prefix} {bar:10.cyan/dim} {pos}/{len}  {wide_msg}");
         let style = style
             .unwrap_or_else(|_| ProgressStyle::default_bar())
             .progress_chars("━╸─");
@@ -66,17 +66,32 @@ fn message(progress: &Progress) -> String {
     if let Stage::Evaluate(done, all) = progress.stage {
         return format!("testing {done}/{all}");
     }
+    if progress.examples == 0 {
+        return String::new();
+    }
+    // All of it fits into 80 columns.
     let mut message = format!("loss {:.4}", progress.loss);
     if let Some(accuracy) = progress.accuracy {
-        message += &format!("  accuracy {accuracy:.4}");
+        message += &format!("  acc {accuracy:.4}");
     }
     if progress.examples_per_second > 0.0 {
         message += &format!("  {}/s", thousands(progress.examples_per_second as u64));
     }
     if let Some(left) = progress.eta_seconds {
-        message += &format!("  {} left", duration(left));
+        message += &format!("  {} left", clock(left));
     }
     message
+}
+
+/// `0:07`, `12:30`, `1:02:03`
+fn clock(seconds: f64) -> String {
+    let whole = seconds.round().max(0.0) as u64;
+    let (hours, minutes, seconds) = (whole / 3600, whole / 60 % 60, whole % 60);
+    if hours > 0 {
+        format!("{hours}:{minutes:02}:{seconds:02}")
+    } else {
+        format!("{minutes}:{seconds:02}")
+    }
 }
 
 /// A line per epoch on standard output, and the run's warnings on standard error.
@@ -187,6 +202,11 @@ impl Write for Pipe {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_time_left_is_a_clock() {
+        assert_eq!([6.6, 750.0, 3723.0].map(clock), ["0:07", "12:30", "1:02:03"]);
+    }
 
     #[test]
     fn an_epoch_is_one_line_without_what_was_not_measured() {
