@@ -1,5 +1,7 @@
 //! The edges between the crates, as ARCHITECTURE.md draws them, read from their manifests.
 
+#![allow(clippy::unwrap_used)] // Helpers of tests are outside what clippy takes for a test.
+
 use std::{collections::BTreeSet, fs, path::Path};
 
 /// What each crate of the workspace may use of the others (development dependencies aside).

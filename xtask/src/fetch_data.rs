@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, anyhow};
 use d2l_data::fetch::{From, fetch_to};
 use d2l_data::source::{SYSTEM_DIR, locate};
 use d2l_data::{
-    DatasetSpec, Event, Network, Progress, SourceKind, SourceOptions, datasets, default_cache_dir,
+    DatasetSpec, Error, Event, Network, Progress, SourceKind, SourceOptions, datasets, default_cache_dir,
 };
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -67,11 +67,17 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
                 fetched.directory.display(),
                 fetched.source
             ),
-            Err(d2l_data::Error::Cancelled) => return Err(Interrupted.into()),
+            Err(Error::Cancelled) => return Err(Interrupted.into()),
             Err(error) => match system_directory(spec).filter(|_| from == From::Nowhere) {
                 Some(directory) => println!("{}: {} (the system's package)", spec.name, directory.display()),
                 None => {
-                    eprintln!("error: {error}");
+                    match &error {
+                        // Each failure is on the screen already.
+                        Error::NoSource { dataset, remedy, .. } => {
+                            eprintln!("error: {dataset} could not be had from any source: {remedy}");
+                        }
+                        _ => eprintln!("error: {error}"),
+                    }
                     failed.push(spec.name);
                 }
             },

@@ -214,6 +214,10 @@ fn the_next_host_is_tried_and_every_failure_is_listed() {
     };
     // Four files that one has not; one try of a host that does not answer the door.
     assert_eq!(tried.len(), 5, "{error}");
+    assert!(
+        tried[4].contains("127.0.0.1:1/train-images-idx3-ubyte.gz: cannot be reached: "),
+        "{error}"
+    );
     assert!(!cache.path().join("tiny").exists(), "no empty directory is left");
 }
 

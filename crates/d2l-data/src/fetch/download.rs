@@ -245,15 +245,17 @@ impl Drop for Downloader<'_> {
 
 /// A request without an answer; sets apart that there was no connection.
 pub(super) fn not_answered(error: &(dyn StdError + 'static)) -> Refused {
-    let mut causes = std::iter::successors(Some(error), |error| (*error).source());
-    if causes.any(|error| {
-        error
+    let (mut cause, mut no_connection) = (error, false);
+    loop {
+        no_connection |= cause
             .downcast_ref::<reqwest::Error>()
-            .is_some_and(reqwest::Error::is_connect)
-    }) {
-        return Refused::Unreachable(chain(error));
+            .is_some_and(reqwest::Error::is_connect);
+        match cause.source() {
+            Some(deeper) => cause = deeper,
+            None if no_connection => return Refused::Unreachable(format!("cannot be reached: {cause}")),
+            None => return Refused::Because(chain(error)),
+        }
     }
-    Refused::Because(chain(error))
 }
 
 /// An error with its causes, each said once.

@@ -152,7 +152,14 @@ impl<'a> Job<'a> {
         }
         match from {
             From::Nowhere => {
-                self.tried.push("  the network: not tried: offline".to_owned());
+                let (source, reason) = ("the network".to_owned(), "not tried: offline".to_owned());
+                let event = Event::Skipped {
+                    source,
+                    reason,
+                    broken: false,
+                };
+                self.tried.push(format!("  {event}"));
+                self.progress.event(&event);
                 Ok(())
             }
             From::Directory(path) => self.copy_from(path),

@@ -51,7 +51,7 @@ impl LayerSpec for BatchNorm {
             running_mean,
             running_var,
             spatial,
-            options: self.options.clone(),
+            options: self.options,
         }))
     }
 }
