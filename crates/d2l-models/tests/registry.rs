@@ -1,5 +1,7 @@
 //! One walk over the registry, and each network's table of the book.
 
+#![allow(clippy::unwrap_used)] // Helpers of tests are outside what clippy takes for a test.
+
 use candle_core::{DType, Device, Tensor};
 use candle_nn::ModuleT;
 use d2l_models::{ModelError, ModelOptions, REGISTRY, find};
