@@ -11,6 +11,7 @@ use d2l_data::{
     DatasetSpec, Error, Event, Network, Progress, SourceKind, SourceOptions, datasets, default_cache_dir,
 };
 use indicatif::{ProgressBar, ProgressStyle};
+use signal_hook::{consts::SIGINT, flag};
 
 use crate::Interrupted;
 
@@ -139,14 +140,9 @@ struct Screen {
 impl Screen {
     fn new() -> Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
-        let asked = stop.clone();
-        // The second Ctrl-C does not wait for anything.
-        let handler = move || {
-            if asked.swap(true, Ordering::Relaxed) {
-                std::process::exit(130)
-            }
-        };
-        ctrlc::set_handler(handler).context("cannot listen for Ctrl-C")?;
+        // The second Ctrl-C does not wait for anything: the first of these looks whether the flag is up already.
+        flag::register_conditional_shutdown(SIGINT, 130, stop.clone()).context("cannot listen for Ctrl-C")?;
+        flag::register(SIGINT, stop.clone()).context("cannot listen for Ctrl-C")?;
         let style = "{msg} [{bar:30}] {bytes}/{total_bytes} {bytes_per_sec} {eta}";
         let style = ProgressStyle::with_template(style)
             .context("progress bar")?

@@ -1,6 +1,6 @@
 //! Damaged, foreign and half-written checkpoints.
 
-use crate::common::{BATCHES, build, left, options, train};
+use crate::common::{BATCHES, EPOCHS, build, left, options, train};
 use d2l_nn::{Network, ParamStore, Rng, layers::Linear};
 use d2l_train::{
     Checkpoint, CheckpointFault, CheckpointKind, Error, Method, Optimizer, Outcome, RunDir, RunFiles,
@@ -217,15 +217,21 @@ fn a_foreign_checkpoint_is_refused_with_what_differs() {
     };
     let other = TrainOptions {
         model: "lenet".into(),
-        ..options()
+        ..options(EPOCHS)
     };
     let result = trainer(&model, &params, Method::adam(0.1), other).resume(&checkpoint);
     refused(result, "written with the model `small`, this run has `lenet`");
-    let result = trainer(&model, &params, Method::sgd(0.1), options()).resume(&checkpoint);
+    let result = trainer(&model, &params, Method::sgd(0.1), options(EPOCHS)).resume(&checkpoint);
     refused(result, "the optimiser `adam`, this run has `sgd`");
     let optimizer = Optimizer::new(Method::adam(0.1), &params).unwrap();
-    let mut no_dropout =
-        Trainer::new(&model, &params, CrossEntropy::default(), optimizer, options()).unwrap();
+    let mut no_dropout = Trainer::new(
+        &model,
+        &params,
+        CrossEntropy::default(),
+        optimizer,
+        options(EPOCHS),
+    )
+    .unwrap();
     refused(
         no_dropout.resume(&checkpoint),
         "the generators `model`, this run has ``",
@@ -237,7 +243,7 @@ fn a_foreign_checkpoint_is_refused_with_what_differs() {
         .add("head", Linear::new(3));
     let model = network.build(&[4], &params, &Rng::new(3)).unwrap();
     let before = params.get("hidden.weight").unwrap().to_vec2::<f32>().unwrap();
-    let result = trainer(&model, &params, Method::adam(0.1), options()).resume(&checkpoint);
+    let result = trainer(&model, &params, Method::adam(0.1), options(EPOCHS)).resume(&checkpoint);
     refused(
         result,
         "`hidden.weight` is [8, 4] in it and [9, 4] in the model; `hidden.bias` is [8]",
@@ -254,7 +260,7 @@ fn another_data_set_and_weights_that_are_not_finite_are_refused() {
     let checkpoints = RunFiles::open(&path).unwrap().checkpoints();
     let checkpoint = checkpoints.open(CheckpointKind::Last).unwrap();
     let (model, params) = build();
-    let mut resumed = trainer(&model, &params, Method::adam(0.05), options());
+    let mut resumed = trainer(&model, &params, Method::adam(0.05), options(EPOCHS));
     resumed.resume(&checkpoint).unwrap();
     let error = resumed
         .fit(&crate::common::clouds(60, 1, Some(9)), None)
@@ -265,7 +271,7 @@ fn another_data_set_and_weights_that_are_not_finite_are_refused() {
         "{error}"
     );
 
-    let mut resumed = trainer(&model, &params, Method::adam(0.05), options());
+    let mut resumed = trainer(&model, &params, Method::adam(0.05), options(EPOCHS));
     resumed.resume(&checkpoint).unwrap();
     resumed
         .callback(d2l_train::callbacks::Checkpoints::new(checkpoints.clone()))

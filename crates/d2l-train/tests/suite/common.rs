@@ -44,16 +44,26 @@ pub(crate) fn clouds(examples: usize, seed: u64, shuffle: Option<u64>) -> Tensor
     TensorSource::new(xs, Tensor::new(classes, &Device::Cpu).unwrap(), 16, shuffle).unwrap()
 }
 
-pub(crate) fn options() -> TrainOptions {
+pub(crate) fn options(epochs: u64) -> TrainOptions {
     TrainOptions {
         schedule: "cosine:per=step,warmup=2,floor=0.1".parse().unwrap(),
         model: "small".into(),
-        ..TrainOptions::new(Task::Classification, EPOCHS)
+        ..TrainOptions::new(Task::Classification, epochs)
     }
 }
 
-/// Starts the job in `folder`, or goes on with it, with a checkpoint every `every_steps` steps and epoch.
+/// [`train_epochs`] for [`EPOCHS`].
 pub(crate) fn train(folder: &Path, every_steps: u64, also: Vec<Box<dyn Callback>>) -> Result<Outcome> {
+    train_epochs(folder, EPOCHS, every_steps, also)
+}
+
+/// Starts the job in `folder`, or goes on with it, with a checkpoint every `every_steps` steps and epoch.
+pub(crate) fn train_epochs(
+    folder: &Path,
+    epochs: u64,
+    every_steps: u64,
+    also: Vec<Box<dyn Callback>>,
+) -> Result<Outcome> {
     let run = if folder.join("config.toml").exists() {
         RunDir::open(folder)?
     } else {
@@ -63,7 +73,13 @@ pub(crate) fn train(folder: &Path, every_steps: u64, also: Vec<Box<dyn Callback>
     };
     let (model, params) = build();
     let optimizer = Optimizer::new(Method::adam(0.05), &params)?;
-    let mut trainer = Trainer::new(&model, &params, CrossEntropy::default(), optimizer, options())?;
+    let mut trainer = Trainer::new(
+        &model,
+        &params,
+        CrossEntropy::default(),
+        optimizer,
+        options(epochs),
+    )?;
     trainer
         .random_state("model", &model)
         .callback(MetricsLog::new(run.metrics_path(), 1))

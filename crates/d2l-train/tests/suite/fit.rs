@@ -104,7 +104,7 @@ fn clouds_are_told_apart_and_measured() {
     let optimizer = Optimizer::new(Method::adam(0.05), &params).unwrap();
     let options = TrainOptions {
         epochs: 20,
-        ..crate::common::options()
+        ..crate::common::options(crate::common::EPOCHS)
     };
     let mut trainer = Trainer::new(&model, &params, CrossEntropy::default(), optimizer, options).unwrap();
     let test = crate::common::clouds(60, 8, None);

@@ -1,14 +1,16 @@
 //! A run that was stopped or killed ends like one that never was.
 
-use crate::common::{BATCHES, EPOCHS, left, train};
+use crate::common::{BATCHES, EPOCHS, left, train, train_epochs};
+use d2l_nn::Rng;
 use d2l_train::{
     Callback, Flow, Outcome, Result, Run, StopReason,
     callbacks::{StepLimit, StopFlag},
+    order,
 };
 use std::{
     io::{BufRead, BufReader},
-    path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    path::PathBuf,
+    process::{Command, Stdio},
     sync::{Arc, atomic::AtomicBool},
     time::Duration,
 };
@@ -73,59 +75,94 @@ fn a_raised_flag_interrupts_an_evaluation_which_is_done_again() {
     assert_eq!(left(&path), expected);
 }
 
-/// Gives the parent time to kill: a batch takes some milliseconds.
-struct Slow;
+/// Tells the parent of each batch, after its checkpoint; after `lives` of them it waits to be killed.
+struct Victim {
+    lives: u64,
+}
 
-impl Callback for Slow {
+impl Callback for Victim {
+    fn order(&self) -> i32 {
+        order::CHECKPOINT + 1
+    }
+
     fn before_fit(&mut self, _: &mut Run<'_>) -> Result<Flow> {
         println!("trains");
         Ok(Flow::Continue)
     }
 
     fn after_batch(&mut self, _: &mut Run<'_>) -> Result<Flow> {
-        std::thread::sleep(Duration::from_millis(3));
+        println!("batch");
+        self.lives -= 1;
+        while self.lives == 0 {
+            std::thread::park();
+        }
         Ok(Flow::Continue)
     }
 }
 
 const FOLDER: &str = "D2L_TRAIN_TEST_FOLDER";
+const LIVES: &str = "D2L_TRAIN_TEST_LIVES";
 
 /// Not a test of its own: what the children of the tests below run.
 #[test]
 fn child() {
     if let Some(folder) = std::env::var_os(FOLDER) {
-        let outcome = train(&PathBuf::from(folder), 1, vec![Box::new(Slow)]).unwrap();
-        assert_eq!(outcome, Outcome::Finished);
+        let folder = PathBuf::from(folder);
+        let outcome = match std::env::var(LIVES) {
+            Ok(lives) => {
+                let lives = lives.parse().unwrap();
+                train_epochs(&folder, KILLED_EPOCHS, 1, vec![Box::new(Victim { lives })])
+            }
+            Err(_) => train(&folder, 1, vec![]),
+        };
+        assert_eq!(outcome.unwrap(), Outcome::Finished);
     }
 }
 
-fn start(folder: &Path) -> Child {
-    Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "resume::child", "--nocapture"])
-        .env(FOLDER, folder)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap()
-}
+const KILLS: u64 = 20;
+const LIVES_OF_EACH: u64 = 3;
+/// So many that the job cannot end before the last kill, whatever the moments.
+const KILLED_EPOCHS: u64 = KILLS * LIVES_OF_EACH / BATCHES + 1;
 
 #[test]
 fn killed_at_any_moment_and_resumed_it_ends_with_the_same_bytes() {
-    let (folder, expected) = whole();
+    let folder = tempfile::tempdir().unwrap();
+    let whole = folder.path().join("whole");
+    assert_eq!(
+        train_epochs(&whole, KILLED_EPOCHS, 0, vec![]).unwrap(),
+        Outcome::Finished
+    );
     let path = folder.path().join("killed");
-    // Each child writes a checkpoint after every batch, so that many of the kills come in the middle of one.
-    let mut killed = 0;
-    for milliseconds in [1, 31, 17, 44, 9, 38, 24, 51] {
-        let mut child = start(&path);
+    let moments = Rng::new(4).uniform_vec(KILLS as usize, 0.0, 1.0);
+    for (kill, moment) in moments.into_iter().enumerate() {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "resume::child", "--nocapture"])
+            .env(FOLDER, &path)
+            .env(LIVES, LIVES_OF_EACH.to_string())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
         let mut said = BufReader::new(child.stdout.take().unwrap()).lines();
-        while !said.next().unwrap().unwrap().contains("trains") {}
-        std::thread::sleep(Duration::from_millis(milliseconds));
+        // From before the first batch to within the third; a batch with its checkpoints takes some milliseconds.
+        for _ in 0..=(kill as u64 % LIVES_OF_EACH) {
+            let mut line = String::new();
+            while !line.ends_with("trains") && !line.ends_with("batch") {
+                line = said.next().unwrap().unwrap();
+            }
+        }
+        std::thread::sleep(Duration::from_secs_f32(0.004 * moment));
         child.kill().unwrap();
-        killed += u32::from(!child.wait().unwrap().success());
+        assert!(
+            !child.wait().unwrap().success(),
+            "kill {kill}: it waits to be killed"
+        );
     }
-    assert!(killed >= 4, "the job is too short to be killed");
-    assert!(start(&path).wait_with_output().unwrap().status.success());
-    assert_eq!(left(&path), expected);
+    assert_eq!(
+        train_epochs(&path, KILLED_EPOCHS, 0, vec![]).unwrap(),
+        Outcome::Finished
+    );
+    assert_eq!(left(&path), left(&whole));
 }
 
 #[cfg(unix)]
