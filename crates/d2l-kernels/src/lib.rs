@@ -19,9 +19,11 @@ pub mod arch;
 pub mod batch_norm;
 #[cfg(test)]
 mod checks;
+pub mod concat;
 pub mod conv2d;
 pub mod cross_entropy;
 pub mod dropout;
+pub mod elementwise;
 mod error;
 pub mod layout;
 pub mod linear;
