@@ -129,3 +129,32 @@ pub fn grad_bias(shape: &Conv2dShape, dy: &[f32], dbias: &mut [f32]) -> Result<(
     crate::reduce::sum_rows(shape.out_channels, dy, dbias);
     Ok(())
 }
+
+/// The gradient of a ReLU and of the bias before it, in one pass: `dy = 0` where the activation `y` is 0, then
+/// `dbias[o] = Σ n, oy, ox: dy`. The gradient passes where y is NaN, as in PyTorch.
+///
+/// # Shapes
+/// `y`, `dy`: `[rows][channels]` for any number of rows, such as `[batch][out_height][out_width][out_channels]`;
+/// `dbias`: `[channels]`.
+///
+/// # Errors
+/// If there is no channel, `dy` is not made of whole rows, or a slice does not have its length.
+pub fn relu_grad_bias(
+    channels: usize,
+    y: &[f32],
+    dy: &mut [f32],
+    dbias: &mut [f32],
+) -> Result<(), ShapeError> {
+    const OPERATION: &str = "conv2d::relu_grad_bias";
+    if channels == 0 || !dy.len().is_multiple_of(channels) {
+        return Err(ShapeError::new(
+            OPERATION,
+            format!("dy of whole rows of {channels} channels"),
+            format!("{} elements", dy.len()),
+        ));
+    }
+    ShapeError::check_len(OPERATION, "y", dy.len(), y.len())?;
+    ShapeError::check_len(OPERATION, "dbias", channels, dbias.len())?;
+    crate::reduce::mask_and_sum_rows(channels, y, dy, dbias);
+    Ok(())
+}

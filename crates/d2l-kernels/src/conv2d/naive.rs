@@ -105,3 +105,17 @@ pub fn grad_weight(shape: &Conv2dShape, x: &[f32], dy: &[f32], dweight: &mut [f3
     });
     round_into(&sums, dweight);
 }
+
+/// The gradient behind the ReLU that gave `y`, and its sum over the rows.
+pub fn relu_grad_bias(channels: usize, y: &[f32], dy: &[f32]) -> (Vec<f32>, Vec<f32>) {
+    let masked: Vec<f32> = y
+        .iter()
+        .zip(dy)
+        .map(|(&y, &dy)| if y <= 0.0 { 0.0 } else { dy })
+        .collect();
+    let mut sums = vec![0f64; channels];
+    for (index, &value) in masked.iter().enumerate() {
+        sums[index % channels] += f64::from(value);
+    }
+    (masked, sums.into_iter().map(|sum| sum as f32).collect())
+}
