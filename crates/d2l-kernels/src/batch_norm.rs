@@ -3,23 +3,30 @@
 //! ```text
 //! training:   mean, variance = per channel, over the rows           (biased: divides by rows)
 //! inference:  mean, variance = the running statistics
-//! y = (x − mean)/√(variance + eps)·gamma + beta                     (then max(y, 0) with `relu`)
+//! y = (x − mean)/√(variance + eps)·gamma + beta                     (+ residual, in the functions `…_add`)
+//! y = max(y, 0)                                                     (with `relu`)
 //! ```
-//! NHWC activations are such a matrix with rows = batch·height·width.
+//! NHWC activations are such a matrix with rows = batch·height·width. The residual is what a block of a residual
+//! network adds to its last normalisation: one pass over memory instead of three.
 //!
 //! 1. Statistics are sums of squared deviations, never `E[x²] − E[x]²`: a piece of rows that fits the cache is read
 //!    twice, for its mean and then for the deviations from it; pieces are merged in `f64` in a fixed order (Chan,
 //!    Golub and LeVeque, 1979). Memory is read once for the statistics and once for y.
-//! 2. The ReLU's mask is computed again in the backward pass from x, which is read anyway; y is not needed.
+//! 2. The ReLU's mask is computed again in the backward pass from x, which is read anyway; y is not needed. Behind a
+//!    residual the mask comes from y, and the masked gradient is written, because it is the residual's gradient.
 
+mod backward;
+mod forward;
 mod kernels;
 pub mod naive;
 #[cfg(test)]
 mod tests;
 
+pub use backward::{infer_backward, infer_backward_add, train_backward, train_backward_add};
+pub use forward::{infer_forward, infer_forward_add, train_forward, train_forward_add};
+
 use crate::ShapeError;
 use crate::error::checked_product;
-use crate::par::for_each_chunk_mut;
 
 /// A normalisation of a `[rows][channels]` matrix.
 #[derive(Clone, Copy, Debug)]
@@ -34,7 +41,8 @@ pub struct BatchNorm<'a> {
     pub beta: &'a [f32],
     /// Added to the variance.
     pub eps: f32,
-    /// Whether a ReLU follows; its gradient is part of the backward functions then.
+    /// Whether a ReLU follows (after the residual, if there is one); its gradient is part of the backward functions
+    /// then.
     pub relu: bool,
 }
 
@@ -99,30 +107,12 @@ impl BatchNorm<'_> {
             .map(|&variance| (1.0 / (f64::from(variance) + f64::from(self.eps)).sqrt()) as f32)
             .collect()
     }
-}
 
-/// Normalises with the batch's own statistics and gives them in `moments` (NaN without rows).
-///
-/// # Errors
-/// Slices whose lengths do not fit.
-pub fn train_forward(
-    norm: &BatchNorm<'_>,
-    x: &[f32],
-    y: &mut [f32],
-    moments: MomentsMut<'_>,
-) -> Result<(), ShapeError> {
-    const NAME: &str = "batch_norm::train_forward";
-    norm.check(NAME, x.len(), ("y", y.len()))?;
-    let MomentsMut { mean, variance } = moments;
-    norm.check_moments(NAME, mean, variance)?;
-    if x.is_empty() {
-        mean.fill(f32::NAN);
-        variance.fill(f32::NAN);
-        return Ok(());
+    /// gamma/√(variance + eps) of each channel.
+    fn factors(&self, inverse_deviations: &[f32]) -> Vec<f32> {
+        let factors = self.gamma.iter().zip(inverse_deviations);
+        factors.map(|(gamma, inverse)| gamma * inverse).collect()
     }
-    kernels::moments(norm.channels, x, mean, variance);
-    normalise(norm, x, Moments { mean, variance }, y);
-    Ok(())
 }
 
 /// Moves running statistics towards a batch's: `running = (1 − momentum)·running + momentum·batch`, the variance
@@ -159,162 +149,5 @@ pub fn update_running(
         .for_each(|(running, &mean)| step(running, f64::from(mean)));
     let variances = running_variance.iter_mut().zip(batch.variance);
     variances.for_each(|(running, &variance)| step(running, f64::from(variance) * unbiased));
-    Ok(())
-}
-
-/// Normalises with given statistics.
-///
-/// # Errors
-/// Slices whose lengths do not fit.
-pub fn infer_forward(
-    norm: &BatchNorm<'_>,
-    x: &[f32],
-    running: Moments<'_>,
-    y: &mut [f32],
-) -> Result<(), ShapeError> {
-    const NAME: &str = "batch_norm::infer_forward";
-    norm.check(NAME, x.len(), ("y", y.len()))?;
-    norm.check_moments(NAME, running.mean, running.variance)?;
-    normalise(norm, x, running, y);
-    Ok(())
-}
-
-fn normalise(norm: &BatchNorm<'_>, x: &[f32], moments: Moments<'_>, y: &mut [f32]) {
-    if y.is_empty() {
-        return;
-    }
-    let inverse = norm.inverse_deviations(moments.variance);
-    let factor: Vec<f32> = norm
-        .gamma
-        .iter()
-        .zip(&inverse)
-        .map(|(gamma, inverse)| gamma * inverse)
-        .collect();
-    let [mean, wide_factor, beta] = [moments.mean, &factor, norm.beta].map(kernels::widen);
-    let affine = kernels::Affine {
-        mean: &mean,
-        factor: &wide_factor,
-        beta: &beta,
-        relu: norm.relu,
-    };
-    let chunk = kernels::rows_per_piece(norm.channels) * norm.channels;
-    for_each_chunk_mut(y, chunk, |piece, y| {
-        let x = &x[piece * chunk..][..y.len()];
-        kernels::normalise(affine, x, y);
-    });
-}
-
-/// The gradients of [`train_forward`], through the statistics too.
-///
-/// ```text
-/// d = dy (where y > 0, with `relu`)        x̂ = (x − mean)/√(variance + eps)
-/// dbeta = Σ d                              dgamma = Σ d·x̂
-/// dx = gamma/√(variance + eps)·(d − dbeta/rows − x̂·dgamma/rows)
-/// ```
-///
-/// # Errors
-/// Slices whose lengths do not fit.
-pub fn train_backward(
-    norm: &BatchNorm<'_>,
-    x: &[f32],
-    dy: &[f32],
-    moments: Moments<'_>,
-    gradients: Gradients<'_>,
-) -> Result<(), ShapeError> {
-    backward(
-        "batch_norm::train_backward",
-        norm,
-        x,
-        dy,
-        moments,
-        gradients,
-        true,
-    )
-}
-
-/// The gradients of [`infer_forward`]: the statistics are constants.
-///
-/// ```text
-/// dx = gamma/√(variance + eps)·d           dbeta, dgamma as in training
-/// ```
-///
-/// # Errors
-/// Slices whose lengths do not fit.
-pub fn infer_backward(
-    norm: &BatchNorm<'_>,
-    x: &[f32],
-    dy: &[f32],
-    running: Moments<'_>,
-    gradients: Gradients<'_>,
-) -> Result<(), ShapeError> {
-    backward(
-        "batch_norm::infer_backward",
-        norm,
-        x,
-        dy,
-        running,
-        gradients,
-        false,
-    )
-}
-
-fn backward(
-    operation: &'static str,
-    norm: &BatchNorm<'_>,
-    x: &[f32],
-    dy: &[f32],
-    moments: Moments<'_>,
-    gradients: Gradients<'_>,
-    through_statistics: bool,
-) -> Result<(), ShapeError> {
-    norm.check(operation, x.len(), ("dy", dy.len()))?;
-    norm.check_moments(operation, moments.mean, moments.variance)?;
-    norm.check_gradients(operation, &gradients)?;
-    let Gradients { dx, dgamma, dbeta } = gradients;
-    if dx.is_empty() {
-        dgamma.fill(0.0);
-        dbeta.fill(0.0);
-        return Ok(());
-    }
-    let inverse = norm.inverse_deviations(moments.variance);
-    let factor: Vec<f32> = norm
-        .gamma
-        .iter()
-        .zip(&inverse)
-        .map(|(gamma, inverse)| gamma * inverse)
-        .collect();
-    let [mean, wide_factor, beta] = [moments.mean, &factor, norm.beta].map(kernels::widen);
-    let affine = kernels::Affine {
-        mean: &mean,
-        factor: &wide_factor,
-        beta: &beta,
-        relu: norm.relu,
-    };
-    kernels::gradient_sums(affine, x, dy, dgamma, dbeta);
-    dgamma
-        .iter_mut()
-        .zip(&inverse)
-        .for_each(|(dgamma, inverse)| *dgamma *= inverse);
-    // dx = factor·d + shift + slope·(x − mean)
-    let per_row = if through_statistics {
-        -1.0 / norm.rows as f32
-    } else {
-        0.0
-    };
-    let shift: Vec<f32> = factor
-        .iter()
-        .zip(&*dbeta)
-        .map(|(factor, dbeta)| factor * dbeta * per_row)
-        .collect();
-    let slope = factor.iter().zip(&*dgamma).zip(&inverse);
-    let slope: Vec<f32> = slope
-        .map(|((factor, dgamma), inverse)| factor * inverse * dgamma * per_row)
-        .collect();
-    let [shift, slope] = [shift, slope].map(|values| kernels::widen(&values));
-    let chunk = kernels::rows_per_piece(norm.channels) * norm.channels;
-    for_each_chunk_mut(dx, chunk, |piece, dx| {
-        let range = piece * chunk..piece * chunk + dx.len();
-        kernels::input_gradient(affine, &x[range.clone()], &dy[range], &shift, &slope, dx);
-    });
     Ok(())
 }

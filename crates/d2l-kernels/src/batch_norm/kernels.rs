@@ -5,7 +5,7 @@
 //! lines up with it.
 
 use crate::arch::Simd;
-use crate::par::for_each_chunk_mut;
+use crate::par::{SendPtr, for_each_chunk_mut};
 use crate::pieces::per_level;
 use std::ops::Range;
 
@@ -145,24 +145,37 @@ per_level! {
 }
 
 per_level! {
-    pub(super) fn normalise<'a>(affine: Affine<'a>, x: &'a [f32], y: &'a mut [f32]) {
-        if affine.relu {
-            normalise_rows::<S, true>(affine, x, y);
-        } else {
-            normalise_rows::<S, false>(affine, x, y);
+    pub(super) fn normalise<'a>(affine: Affine<'a>, x: &'a [f32], residual: Option<&'a [f32]>, y: &'a mut [f32]) {
+        // Without a residual any slice as long as x will do: it is not looked at.
+        match (affine.relu, residual) {
+            (false, None) => normalise_rows::<S, false, false>(affine, x, x, y),
+            (true, None) => normalise_rows::<S, true, false>(affine, x, x, y),
+            (false, Some(residual)) => normalise_rows::<S, false, true>(affine, x, residual, y),
+            (true, Some(residual)) => normalise_rows::<S, true, true>(affine, x, residual, y),
         }
     }
 }
 
 #[inline(always)]
-fn normalise_rows<S: Simd, const RELU: bool>(affine: Affine<'_>, x: &[f32], y: &mut [f32]) {
+fn normalise_rows<S: Simd, const RELU: bool, const ADD: bool>(
+    affine: Affine<'_>,
+    x: &[f32],
+    residual: &[f32],
+    y: &mut [f32],
+) {
     let Affine {
         mean, factor, beta, ..
     } = affine;
     let columns = mean.len();
-    for (y, x) in y.chunks_mut(columns).zip(x.chunks(columns)) {
-        for ((((y, &x), &mean), &factor), &beta) in y.iter_mut().zip(x).zip(mean).zip(factor).zip(beta) {
-            let value = S::mul_add(x - mean, factor, beta);
+    let rows = x.chunks(columns).zip(residual.chunks(columns));
+    for (y, (x, residual)) in y.chunks_mut(columns).zip(rows) {
+        let channels = mean.iter().zip(factor).zip(beta);
+        let elements = y.iter_mut().zip(x.iter().zip(residual));
+        for ((y, (&x, &residual)), ((&mean, &factor), &beta)) in elements.zip(channels) {
+            let mut value = S::mul_add(x - mean, factor, beta);
+            if ADD {
+                value += residual;
+            }
             *y = if RELU && value <= 0.0 { 0.0 } else { value };
         }
     }
@@ -182,22 +195,58 @@ pub(super) fn gradient_sums(
         let (dgamma, dbeta) = sums.split_at_mut(channels);
         piece_gradient_sums(affine, &x[range.clone()], &dy[range], &mut wide, dgamma, dbeta);
     });
+    merge_gradient_sums(&sums, dgamma, dbeta);
+}
+
+/// `dy = 0` where y is 0, then [`gradient_sums`] of that.
+pub(super) fn mask_and_gradient_sums(
+    affine: Affine<'_>,
+    x: &[f32],
+    y: &[f32],
+    dy: &mut [f32],
+    dgamma: &mut [f32],
+    dbeta: &mut [f32],
+) {
+    let channels = dgamma.len();
+    // What is masked is summed while it is in the cache.
+    let block = INNER_ROWS * affine.mean.len();
+    let dy = SendPtr::new(dy);
+    let sums = sums_of_pieces(channels, x.len(), 2 * channels, |range, sums| {
+        let mut wide = vec![0.0; 2 * affine.mean.len()];
+        let (dgamma, dbeta) = sums.split_at_mut(channels);
+        for start in range.clone().step_by(block) {
+            let block = start..range.end.min(start + block);
+            // SAFETY: pieces and their blocks are disjoint ranges of dy, as long as x and borrowed until all are done.
+            let dy = unsafe { dy.slice(block.start, block.len()) };
+            mask(&y[block.clone()], dy);
+            piece_gradient_sums(affine, &x[block], dy, &mut wide, dgamma, dbeta);
+        }
+    });
+    merge_gradient_sums(&sums, dgamma, dbeta);
+}
+
+/// Adds the pieces' sums, in order.
+fn merge_gradient_sums(pieces: &[f32], dgamma: &mut [f32], dbeta: &mut [f32]) {
+    let channels = dgamma.len();
     let mut merged = vec![0f64; 2 * channels];
-    for sums in sums.chunks_exact(2 * channels) {
+    for sums in pieces.chunks_exact(2 * channels) {
         merged
             .iter_mut()
             .zip(sums)
             .for_each(|(merged, &sum)| *merged += f64::from(sum));
     }
-    let (gamma_sums, beta_sums) = merged.split_at(channels);
-    dgamma
-        .iter_mut()
-        .zip(gamma_sums)
-        .for_each(|(dgamma, &sum)| *dgamma = sum as f32);
-    dbeta
-        .iter_mut()
-        .zip(beta_sums)
-        .for_each(|(dbeta, &sum)| *dbeta = sum as f32);
+    let targets = dgamma.iter_mut().chain(dbeta);
+    targets
+        .zip(&merged)
+        .for_each(|(target, &sum)| *target = sum as f32);
+}
+
+per_level! {
+    fn mask<'a>(y: &'a [f32], dy: &'a mut [f32]) {
+        for (dy, &y) in dy.iter_mut().zip(y) {
+            *dy = if y <= 0.0 { 0.0 } else { *dy };
+        }
+    }
 }
 
 per_level! {

@@ -21,18 +21,20 @@ pub fn moments(channels: usize, x: &[f64]) -> (Vec<f64>, Vec<f64>) {
     (mean, variance)
 }
 
-/// `(x − mean)/√(variance + eps)·gamma + beta`, then a ReLU if asked for.
+/// `(x − mean)/√(variance + eps)·gamma + beta`, plus the residual if there is one, then a ReLU if asked for.
 pub fn normalise(
     x: &[f64],
     (mean, variance): (&[f64], &[f64]),
     (gamma, beta): (&[f64], &[f64]),
     eps: f64,
+    residual: Option<&[f64]>,
     relu: bool,
 ) -> Vec<f64> {
     let channels = mean.len();
     let element = |(i, &x): (usize, &f64)| {
         let c = i % channels;
         let y = (x - mean[c]) / (variance[c] + eps).sqrt() * gamma[c] + beta[c];
+        let y = y + residual.map_or(0.0, |residual| residual[i]);
         if relu { y.max(0.0) } else { y }
     };
     x.iter().enumerate().map(element).collect()

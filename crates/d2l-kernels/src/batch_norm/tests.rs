@@ -1,3 +1,5 @@
+mod residual;
+
 use super::*;
 use crate::checks::{
     assert_same_for_any_threads, finite_differences, golden, golden_weighting, to_f32, to_f64,
@@ -90,7 +92,7 @@ proptest! {
                 true => naive::moments(channels, x),
                 false => (to_f64(&running_mean), to_f64(&running_variance)),
             };
-            naive::normalise(x, (&mean, &variance), (gamma, beta), f64::from(norm.eps), relu)
+            naive::normalise(x, (&mean, &variance), (gamma, beta), f64::from(norm.eps), None, relu)
         };
         let [x64, gamma64, beta64] = [&x, &gamma, &beta].map(|values| to_f64(values));
         let y = naive(&x64, &gamma64, &beta64);
