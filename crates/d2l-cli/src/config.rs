@@ -17,7 +17,7 @@ use d2l_train::{Method, Optimizer, Schedule};
 
 use crate::args::Settings;
 use crate::failure::{Failure, Result};
-use crate::machine::{self, DeviceChoice};
+use crate::machine::{self, DeviceChoice, Engine};
 
 /// What classifiers of pictures are trained on when nobody says otherwise: the book's data set.
 const BOOK_DATASET: &str = "fashion-mnist";
@@ -52,6 +52,7 @@ pub(crate) struct Plan {
     pub(crate) init_from: Option<PathBuf>,
     pub(crate) seed: u64,
     pub(crate) device: DeviceChoice,
+    pub(crate) engine: Engine,
     pub(crate) threads: usize,
     pub(crate) workers: usize,
     pub(crate) log_every: Option<u64>,
@@ -192,6 +193,10 @@ pub(crate) fn resolve(settings: &Settings, origins: &Origins) -> Result<Plan> {
         faults.at_least(key, limit.unwrap_or(1), 1, usize::MAX);
     }
     faults.at_least("log-every", settings.log_every.unwrap_or(1), 1, usize::MAX);
+    let engine = faults.take(
+        "engine",
+        settings.engine.as_deref().unwrap_or("auto").parse::<Engine>(),
+    );
     let threads = settings.threads.unwrap_or_else(machine::default_threads);
     faults.at_least("threads", threads, 1, MOST_THREADS);
     let workers = settings.workers.unwrap_or(DEFAULT_WORKERS);
@@ -242,6 +247,7 @@ pub(crate) fn resolve(settings: &Settings, origins: &Origins) -> Result<Plan> {
         Some(method),
         Some(schedule),
         Some(device),
+        Some(engine),
         Some(every),
         true,
     ) = (
@@ -251,6 +257,7 @@ pub(crate) fn resolve(settings: &Settings, origins: &Origins) -> Result<Plan> {
         method,
         schedule,
         device,
+        engine,
         every,
         faults.messages.is_empty(),
     )
@@ -287,6 +294,7 @@ pub(crate) fn resolve(settings: &Settings, origins: &Origins) -> Result<Plan> {
             .transpose()?,
         seed,
         device,
+        engine,
         threads,
         workers,
         log_every: settings.log_every.map(|n| n as u64),
@@ -368,6 +376,7 @@ impl Plan {
             dropout: self.options.dropout,
             width: self.options.width,
             device: Some(self.device.to_string()),
+            engine: Some(self.engine.to_string()),
             threads: Some(self.threads),
             workers: Some(self.workers),
             log_every: self.log_every.map(|n| n as usize),

@@ -4,7 +4,9 @@ use std::fmt;
 use std::num::NonZeroUsize;
 use std::str::FromStr;
 
-use candle_core::Device;
+use candle_core::{Device, Tensor};
+use candle_nn::ModuleT;
+use d2l_nn::{Model, plan::Inference};
 
 use crate::failure::{Doing, Failure, Result};
 
@@ -81,6 +83,73 @@ impl DeviceChoice {
     }
 }
 
+/// What a step is computed through.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Engine {
+    /// A plan where the device is the processor, else autograd.
+    #[default]
+    Auto,
+    /// Buffers laid out once, d2l's own forward and backward.
+    Plan,
+    /// candle's autograd.
+    Autograd,
+}
+
+impl FromStr for Engine {
+    type Err = String;
+
+    fn from_str(text: &str) -> std::result::Result<Self, String> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            "plan" => Ok(Self::Plan),
+            "autograd" => Ok(Self::Autograd),
+            other => Err(format!(
+                "unknown engine `{other}`: expected auto, plan or autograd"
+            )),
+        }
+    }
+}
+
+impl fmt::Display for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Auto => "auto",
+            Self::Plan => "plan",
+            Self::Autograd => "autograd",
+        })
+    }
+}
+
+impl Engine {
+    /// Whether to compute through a plan on `device`.
+    pub(crate) fn plans(self, device: &Device) -> Result<bool> {
+        match self {
+            Self::Plan if !device.is_cpu() => Err(Failure::usage(format!(
+                "--engine plan runs on the processor only, not on {}",
+                device_name(device)
+            ))),
+            Self::Autograd => Ok(false),
+            _ => Ok(device.is_cpu()),
+        }
+    }
+}
+
+/// `model` for answers: through a plan where the device is the processor.
+pub(crate) fn answering<'m>(model: &'m Model, device: &Device) -> Box<dyn ModuleT + 'm> {
+    match device {
+        Device::Cpu => Box::new(Inference::new(model)),
+        _ => Box::new(Borrowed(model)),
+    }
+}
+
+struct Borrowed<'m>(&'m Model);
+
+impl ModuleT for Borrowed<'_> {
+    fn forward_t(&self, xs: &Tensor, train: bool) -> candle_core::Result<Tensor> {
+        self.0.forward_t(xs, train)
+    }
+}
+
 /// The first GPU if this build can use one and there is one, else the processor.
 fn best_device() -> Device {
     if cfg!(feature = "cuda")
@@ -152,6 +221,21 @@ mod tests {
                 "{name}"
             );
         }
+    }
+
+    #[test]
+    fn engine_names_round_trip() {
+        for name in ["auto", "plan", "autograd"] {
+            assert_eq!(name.parse::<Engine>().unwrap().to_string(), name);
+        }
+        assert!(
+            "fast"
+                .parse::<Engine>()
+                .unwrap_err()
+                .contains("expected auto, plan or autograd")
+        );
+        assert!(Engine::Auto.plans(&Device::Cpu).unwrap());
+        assert!(!Engine::Autograd.plans(&Device::Cpu).unwrap());
     }
 
     #[test]

@@ -52,6 +52,18 @@ pub fn add_assign(y: &mut [f32], x: &[f32]) -> Result<(), ShapeError> {
     Ok(())
 }
 
+/// `y = max(y + x, 0)`; NaN stays NaN.
+///
+/// # Errors
+/// Slices of different lengths.
+pub fn add_relu_assign(y: &mut [f32], x: &[f32]) -> Result<(), ShapeError> {
+    ShapeError::check_len("elementwise::add_relu_assign", "x", y.len(), x.len())?;
+    for_each_chunk_mut(y, ELEMENTS, |piece, y| {
+        accumulate_relu(&x[piece * ELEMENTS..][..y.len()], y);
+    });
+    Ok(())
+}
+
 per_level! {
     fn sum<'a>(a: &'a [f32], b: &'a [f32], y: &'a mut [f32]) {
         for (y, (a, b)) in y.iter_mut().zip(a.iter().zip(b)) {
@@ -74,6 +86,16 @@ per_level! {
     fn accumulate<'a>(x: &'a [f32], y: &'a mut [f32]) {
         for (y, x) in y.iter_mut().zip(x) {
             *y += x;
+        }
+    }
+}
+
+per_level! {
+    /// `y = max(y + x, 0)`.
+    fn accumulate_relu<'a>(x: &'a [f32], y: &'a mut [f32]) {
+        for (y, x) in y.iter_mut().zip(x) {
+            let sum = *y + x;
+            *y = if sum <= 0.0 { 0.0 } else { sum };
         }
     }
 }

@@ -5,6 +5,7 @@ mod callback;
 pub mod callbacks;
 mod checkpoint;
 mod data;
+mod engine;
 mod error;
 mod flow;
 pub mod loss;

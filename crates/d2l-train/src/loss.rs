@@ -19,6 +19,11 @@ pub trait Loss {
     fn reduction(&self) -> Reduction {
         Reduction::Mean
     }
+
+    /// The options, if this is cross-entropy from logits: a planned step then computes value and gradient in one pass.
+    fn as_cross_entropy(&self) -> Option<&CrossEntropyOptions> {
+        None
+    }
 }
 
 impl<F: Fn(&Tensor, &Tensor) -> Result<Tensor>> Loss for F {
@@ -41,6 +46,10 @@ impl Loss for CrossEntropy {
 
     fn reduction(&self) -> Reduction {
         self.0.reduction
+    }
+
+    fn as_cross_entropy(&self) -> Option<&CrossEntropyOptions> {
+        Some(&self.0)
     }
 }
 

@@ -3,12 +3,13 @@
 use crate::{
     Batch, BatchSource, Callback, Checkpoint, Error, Flow, Optimizer, Outcome, RandomState, Result, Run,
     TrainOptions,
+    engine::Planned,
     loss::{Loss, scalar},
     metrics::{EpochRecord, evaluate_with},
     run::{DataSize, Stage},
 };
 use candle_nn::ModuleT;
-use d2l_nn::ParamStore;
+use d2l_nn::{Model, ParamStore};
 use std::time::Instant;
 
 /// Trains a model: see the [crate]'s example.
@@ -39,6 +40,18 @@ impl<'a> Trainer<'a> {
             callbacks: Vec::new(),
             run,
         })
+    }
+
+    /// Computes the steps through a plan of `model`, which must be the trainer's model, instead of candle's autograd,
+    /// and evaluates through one too; `batch_size` is the size of the largest training batch. Call it before
+    /// [`Self::resume`].
+    ///
+    /// # Errors
+    /// When the model cannot be planned, such as on another device than the CPU.
+    pub fn use_plan(&mut self, model: &'a Model, batch_size: usize) -> Result<&mut Self> {
+        self.run.planned = Some(Planned::new(model, batch_size)?);
+        self.run.adopt_optimizer_state()?;
+        Ok(self)
     }
 
     /// Adds a callback.
@@ -82,6 +95,13 @@ impl<'a> Trainer<'a> {
     /// # Errors
     /// When the data, the model or a callback fails, or the loss is not finite.
     pub fn fit(&mut self, train: &dyn BatchSource, test: Option<&dyn BatchSource>) -> Result<Outcome> {
+        let result = self.fit_epochs(train, test);
+        // Whatever happened, the parameters show all that was learned.
+        self.run.store()?;
+        result
+    }
+
+    fn fit_epochs(&mut self, train: &dyn BatchSource, test: Option<&dyn BatchSource>) -> Result<Outcome> {
         self.run.set_size(DataSize {
             batches: train.batches(),
             examples: train.examples(),
@@ -131,6 +151,15 @@ impl<'a> Trainer<'a> {
         if flow.stops() {
             return Ok(flow);
         }
+        match self.run.planned {
+            Some(_) => self.planned_step(batch)?,
+            None => self.autograd_step(batch)?,
+        }
+        self.run.advance(batch.len);
+        self.fire(|callback, run| callback.after_batch(run))
+    }
+
+    fn autograd_step(&mut self, batch: &Batch) -> Result<()> {
         let output = self.model.forward_t(&batch.xs, true)?;
         let loss = scalar(self.loss.loss(&output, &batch.ys)?)?;
         let recorded = self.run.record(&loss, &output, batch);
@@ -141,9 +170,33 @@ impl<'a> Trainer<'a> {
             return Err(gradients.explain(self.run.non_finite("the gradient norm", norm, None)));
         }
         let learning_rate = self.run.learning_rate();
-        self.run.optimizer.step(&gradients, learning_rate)?;
-        self.run.advance(batch.len);
-        self.fire(|callback, run| callback.after_batch(run))
+        self.run.optimizer.step(&gradients, learning_rate)
+    }
+
+    fn planned_step(&mut self, batch: &Batch) -> Result<()> {
+        let Some(mut planned) = self.run.planned.take() else {
+            return Ok(());
+        };
+        let result = self.step_of_plan(&mut planned, batch);
+        self.run.planned = Some(planned);
+        result
+    }
+
+    fn step_of_plan(&mut self, planned: &mut Planned<'a>, batch: &Batch) -> Result<()> {
+        let run = &mut self.run;
+        let step = planned.step(batch, self.loss.as_ref(), run.options.task)?;
+        if !step.loss.is_finite() {
+            // The error looks at the parameters.
+            planned.push()?;
+        }
+        run.record_value(step.loss, step.correct, batch)
+            .map_err(|error| planned.explain(error))?;
+        let norm = planned.clip(&run.options.clip);
+        if let Some(norm) = norm.filter(|norm| !norm.is_finite()) {
+            return Err(planned.explain(run.non_finite("the gradient norm", norm, None)));
+        }
+        let learning_rate = run.learning_rate();
+        planned.update(&mut run.optimizer, learning_rate)
     }
 
     /// Evaluates and ends the epoch. A stop leaves the epoch open, so that a resumed run evaluates again.
@@ -158,13 +211,17 @@ impl<'a> Trainer<'a> {
             return Ok(flow);
         }
         let started = Instant::now();
+        let planned = self.run.planned.as_ref().map(Planned::inference).transpose()?;
         let Self {
             model,
             loss,
             callbacks,
             run,
         } = self;
-        let evaluation = evaluate_with(*model, loss.as_ref(), run.options.task, test, &mut |done| {
+        let model = planned
+            .as_deref()
+            .map_or(*model, |planned| planned as &dyn ModuleT);
+        let evaluation = evaluate_with(model, loss.as_ref(), run.options.task, test, &mut |done| {
             run.stage = Stage::Evaluate(done, test.batches());
             fire(callbacks, run, |callback, run| {
                 callback.after_evaluation_batch(run)

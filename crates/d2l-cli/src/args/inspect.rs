@@ -1,6 +1,7 @@
 //! The commands around training: looking at models, data and runs.
 
 use std::path::PathBuf;
+use std::str::FromStr as _;
 
 use clap::{Args, Subcommand, ValueEnum};
 use clap_complete::Shell;
@@ -300,6 +301,14 @@ pub(crate) struct BenchArgs {
     /// Multiple of the channels of the paper's network, for models that come in widths.
     #[arg(long, value_name = "X")]
     pub(crate) width: Option<f64>,
+
+    /// How to compute the steps: plan, autograd, or auto, which plans on the processor.
+    #[arg(long, value_name = "ENGINE", default_value = "auto", value_parser = crate::machine::Engine::from_str)]
+    pub(crate) engine: crate::machine::Engine,
+
+    /// Show where the time goes, layer by layer (with the plan).
+    #[arg(long)]
+    pub(crate) profile: bool,
 
     /// Device to compute on: auto, cpu, cuda, cuda:N or metal.
     #[arg(long, value_name = "DEVICE", help_heading = "Machine")]

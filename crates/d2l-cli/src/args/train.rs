@@ -165,6 +165,11 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "DEVICE", help_heading = "Machine")]
     pub(crate) device: Option<String>,
 
+    /// How to compute the steps: plan (buffers laid out once; on the processor), autograd (candle's), or auto, which
+    /// plans where it can [default: auto].
+    #[arg(long, value_name = "ENGINE", help_heading = "Machine")]
+    pub(crate) engine: Option<String>,
+
     /// Threads to compute with [default: all cores]; the results do not depend on it.
     #[arg(short = 'j', long, value_name = "N", help_heading = "Machine")]
     pub(crate) threads: Option<usize>,
@@ -207,6 +212,7 @@ impl Settings {
             dropout: self.dropout.or(below.dropout),
             width: self.width.or(below.width),
             device: self.device.or(below.device),
+            engine: self.engine.or(below.engine),
             threads: self.threads.or(below.threads),
             workers: self.workers.or(below.workers),
             log_every: self.log_every.or(below.log_every),

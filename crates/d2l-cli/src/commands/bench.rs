@@ -1,19 +1,25 @@
+mod profile;
+
 use std::time::Instant;
 
 use candle_core::{DType, Device, Tensor};
-use candle_nn::ModuleT;
+use candle_nn::ModuleT as _;
 use d2l_models::{ModelOptions, Task};
-use d2l_nn::{ParamStore, Rng};
-use d2l_train::{Loss, Method, Optimizer};
+use d2l_nn::{
+    Model, ParamStore, Rng,
+    ops::cross_entropy_with_gradient,
+    plan::{Mode, Plan},
+};
+use d2l_train::{Loss, Method, Optimizer, loss::CrossEntropy};
 use serde_json::json;
 
 use super::summary::shape;
-use super::train::cross_entropy;
 use crate::args::BenchArgs;
 use crate::failure::{Failure, Result};
 use crate::machine::{device_name, in_pool, peak_memory_bytes};
 use crate::runs::place;
 use crate::ui::{Ui, bytes, thousands};
+use profile::{NodeMean, show_profile};
 
 const SEED: u64 = 0;
 const WARM_UP_STEPS: usize = 3;
@@ -44,36 +50,34 @@ pub(crate) fn bench(args: &BenchArgs, ui: Ui) -> Result<()> {
 
     in_pool(threads, || {
         let device = device.open()?;
+        let planned = args.engine.plans(&device)?;
+        if args.profile && !planned {
+            return Err(Failure::usage("--profile: only a plan knows its layers' times"));
+        }
         let params = ParamStore::new(DType::F32, &device);
         let model = network.build(input, &params, &Rng::new(SEED))?;
         let (xs, ys) = synthetic(batch_size, input, spec.classes, &device)?;
-        let mut optimizer = Optimizer::new(Method::sgd(spec.settings.learning_rate), &params)?;
-        let mut step = || -> Result<()> {
-            let output = model.forward_t(&xs, !args.infer)?;
-            if args.infer {
-                return Ok(wait(&output)?);
-            }
-            let loss = cross_entropy.loss(&output, &ys)?;
-            let gradients = optimizer.gradients(&loss.backward()?)?;
-            optimizer.step(&gradients, spec.settings.learning_rate)?;
-            Ok(wait(&loss)?)
+        let job = Job {
+            xs,
+            ys,
+            infer: args.infer,
+            learning_rate: spec.settings.learning_rate,
+            optimizer: Optimizer::new(Method::sgd(spec.settings.learning_rate), &params)?,
         };
-        for _ in 0..WARM_UP_STEPS {
-            step()?;
-        }
-        let mut seconds = Vec::with_capacity(args.steps);
-        for _ in 0..args.steps {
-            let start = Instant::now();
-            step()?;
-            seconds.push(start.elapsed().as_secs_f64());
-        }
-        seconds.sort_by(f64::total_cmp);
+        let (seconds, nodes) = if planned {
+            let mode = if args.infer { Mode::Infer } else { Mode::Train };
+            planned_steps(job, model.plan(mode, batch_size)?, args)?
+        } else {
+            (autograd_steps(job, &model, args.steps)?, Vec::new())
+        };
         let best = seconds.first().copied().unwrap_or(0.0);
         let median = seconds.get(seconds.len() / 2).copied().unwrap_or(0.0);
         let speed = batch_size as f64 / best;
         let mode = if args.infer { "infer" } else { "train" };
+        let engine = if planned { "plan" } else { "autograd" };
         let memory = peak_memory_bytes();
         if ui.json {
+            let profile: Vec<_> = nodes.iter().map(NodeMean::json).collect();
             return ui.json_document(&json!({
                 "model": spec.name,
                 "mode": mode,
@@ -81,13 +85,14 @@ pub(crate) fn bench(args: &BenchArgs, ui: Ui) -> Result<()> {
                 "input": input,
                 "threads": threads,
                 "device": device_name(&device),
-                "engine": "autograd",
+                "engine": engine,
                 "build": crate::machine::build_name(),
                 "steps": args.steps,
                 "ms_per_step": 1e3 * best,
                 "ms_per_step_median": 1e3 * median,
                 "examples_per_second": speed,
                 "peak_memory_bytes": memory,
+                "profile": profile,
             }));
         }
         let what = if args.infer {
@@ -96,7 +101,7 @@ pub(crate) fn bench(args: &BenchArgs, ui: Ui) -> Result<()> {
             "training step"
         };
         ui.line(format_args!(
-            "{} {what}, batch {batch_size} of {}, {} with {threads} threads",
+            "{} {what}, batch {batch_size} of {}, {} with {threads} threads, engine {engine}",
             spec.name,
             shape(input),
             device_name(&device)
@@ -110,8 +115,83 @@ pub(crate) fn bench(args: &BenchArgs, ui: Ui) -> Result<()> {
         let memory = memory.map_or(String::new(), |memory| {
             format!(", at most {} of memory", bytes(memory))
         });
-        ui.line(format_args!("{} examples/s{memory}", thousands(speed as u64)))
+        ui.line(format_args!("{} examples/s{memory}", thousands(speed as u64)))?;
+        if args.profile {
+            show_profile(&nodes, args.infer, ui)?;
+        }
+        Ok(())
     })
+}
+
+/// What the steps compute.
+struct Job {
+    xs: Tensor,
+    ys: Tensor,
+    infer: bool,
+    learning_rate: f64,
+    optimizer: Optimizer,
+}
+
+/// Seconds of `steps` steps after the warm-up, shortest first.
+fn time(steps: usize, mut step: impl FnMut(bool) -> Result<()>) -> Result<Vec<f64>> {
+    for _ in 0..WARM_UP_STEPS {
+        step(false)?;
+    }
+    let mut seconds = Vec::with_capacity(steps);
+    for _ in 0..steps {
+        let start = Instant::now();
+        step(true)?;
+        seconds.push(start.elapsed().as_secs_f64());
+    }
+    seconds.sort_by(f64::total_cmp);
+    Ok(seconds)
+}
+
+fn autograd_steps(mut job: Job, model: &Model, steps: usize) -> Result<Vec<f64>> {
+    let loss = CrossEntropy::default();
+    time(steps, |_| {
+        let output = model.forward_t(&job.xs, !job.infer)?;
+        if job.infer {
+            return Ok(wait(&output)?);
+        }
+        let loss = loss.loss(&output, &job.ys)?;
+        let gradients = job.optimizer.gradients(&loss.backward()?)?;
+        job.optimizer.step(&gradients, job.learning_rate)?;
+        Ok(wait(&loss)?)
+    })
+}
+
+fn planned_steps(mut job: Job, mut plan: Plan, args: &BenchArgs) -> Result<(Vec<f64>, Vec<NodeMean>)> {
+    plan.set_profiling(args.profile);
+    let CrossEntropy(options) = CrossEntropy::default();
+    let mut nodes: Vec<NodeMean> = Vec::new();
+    let mut step = 0;
+    let seconds = time(args.steps, |measured| {
+        if job.infer {
+            plan.forward(&job.xs, |_| Ok(()))?;
+        } else {
+            plan.step(&job.xs, step, |logits, gradient| {
+                cross_entropy_with_gradient(logits, &job.ys, &options, gradient)
+            })?;
+            step += 1;
+            let (optimizer, rate) = (&mut job.optimizer, job.learning_rate);
+            plan.update(&mut |name, values, gradient| {
+                let result = optimizer.step_slice(name, values, gradient, rate);
+                result.map_err(|error| d2l_nn::Error::msg(error.to_string()))
+            })?;
+        }
+        if args.profile && measured {
+            let times = plan.profile();
+            if nodes.is_empty() {
+                nodes = times.iter().map(NodeMean::new).collect();
+            }
+            for (node, time) in nodes.iter_mut().zip(&times) {
+                node.add(time);
+            }
+        }
+        Ok(())
+    })?;
+    Ok((seconds, nodes))
 }
 
 /// Random pictures and labels.

@@ -2,15 +2,14 @@ use std::sync::Arc;
 
 use anstyle::Style;
 use d2l_data::LoaderOptions;
-use d2l_train::{Evaluation, Task, evaluate, metrics::Confusion};
+use d2l_train::{Evaluation, Task, evaluate, loss::CrossEntropy, metrics::Confusion};
 use serde_json::json;
 
 use super::show::{split, split_name};
-use super::train::cross_entropy;
 use crate::args::EvalArgs;
 use crate::data::LoaderSource;
 use crate::failure::{Failure, Result};
-use crate::machine::{device_name, in_pool};
+use crate::machine::{answering, device_name, in_pool};
 use crate::runs::{StoredRun, place};
 use crate::table::{Align, Table};
 use crate::ui::{BAD, BOLD, DIM, GOOD, Ui, thousands};
@@ -56,7 +55,13 @@ pub(crate) fn eval(args: &EvalArgs, ui: Ui) -> Result<()> {
             ..LoaderOptions::default()
         };
         let source = LoaderSource::new(&Arc::clone(set), options, &device)?;
-        Ok(evaluate(&model, &cross_entropy, Task::Classification, &source)?)
+        let module = answering(&model, &device);
+        Ok(evaluate(
+            module.as_ref(),
+            &CrossEntropy::default(),
+            Task::Classification,
+            &source,
+        )?)
     })?;
     let classes = &run.record.classes;
     if ui.json {

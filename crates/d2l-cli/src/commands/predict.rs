@@ -13,7 +13,7 @@ use super::show::{MOST_PICTURES, picture};
 use crate::args::PredictArgs;
 use crate::failure::{Doing, Failure, Result};
 use crate::grid::{self, Cell, Tone};
-use crate::machine::{DeviceChoice, in_pool};
+use crate::machine::{DeviceChoice, answering, in_pool};
 use crate::runs::{StoredRun, place, write_file};
 use crate::table::{Align, Table};
 use crate::ui::{BAD, BOLD, DIM, Ui};
@@ -89,12 +89,13 @@ impl Job<'_> {
     fn pictures(&self) -> Result<()> {
         let (pictures, mut bright) = (self.read_pictures()?, Vec::new());
         let (model, device) = self.open()?;
+        let module = answering(&model, &device);
         let mut documents = Vec::new();
         let mut cells = Vec::new();
         let mut table = Table::new(&[Align::Left, Align::Left, Align::Right, Align::Left]);
         for (path, set) in &pictures {
             let xs = batch(set, self.side(set.shape())?, &device)?;
-            let Some(prediction) = classify(&model, &xs)?.into_iter().next() else {
+            let Some(prediction) = classify(module.as_ref(), &xs)?.into_iter().next() else {
                 continue;
             };
             if !self.args.invert && has_bright_border(set) {
@@ -212,11 +213,12 @@ impl Job<'_> {
     fn test(&self, count: usize) -> Result<()> {
         let data = self.run.data(&self.args.place, self.ui)?;
         let (model, device) = self.open()?;
+        let module = answering(&model, &device);
         let count = count.min(data.test.len());
         let (mut cells, mut documents, mut right) = (Vec::new(), Vec::new(), 0);
         let loader = loader(&data.test, count, self.run.settings.resize)?;
         for pictures in loader.epoch(0, 0, &device) {
-            for prediction in classify(&model, &pictures?.0)? {
+            for prediction in classify(module.as_ref(), &pictures?.0)? {
                 let Some((picture, label)) = picture(&data.test, cells.len()) else {
                     continue;
                 };

@@ -7,12 +7,13 @@ mod screen;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use candle_core::{DType, Device, Tensor};
+use candle_core::{DType, Device};
 use d2l_data::{DataSet, LoaderOptions};
-use d2l_nn::{Model, ParamStore, Rng, ops};
+use d2l_nn::{Model, ParamStore, Rng};
 use d2l_train::{
     BatchSource, Checkpoint, Clip, Optimizer, Outcome, RunDir, StopReason, Task, TrainOptions, Trainer,
     callbacks::{Checkpoints, Curves, JsonLines, MetricsLog, StopFlag},
+    loss::CrossEntropy,
 };
 
 use crate::args::TrainArgs;
@@ -22,7 +23,7 @@ use crate::config::{
 use crate::data::{LoaderSource, Source};
 use crate::failure::{Failure, Result};
 use crate::interrupt;
-use crate::machine::{build_name, device_name, in_pool};
+use crate::machine::{Engine, build_name, device_name, in_pool};
 use crate::runs::{self, other_data};
 use crate::ui::Ui;
 use folder::Folder;
@@ -86,15 +87,6 @@ fn plan_resume(args: &TrainArgs, run: &std::path::Path) -> Result<(Plan, Folder)
     ))
 }
 
-/// The book's loss for classifiers: the mean cross-entropy of the batch, from logits.
-pub(crate) fn cross_entropy(logits: &Tensor, labels: &Tensor) -> candle_core::Result<Tensor> {
-    Ok(ops::cross_entropy(
-        logits,
-        labels,
-        &ops::CrossEntropyOptions::default(),
-    )?)
-}
-
 struct Job<'a> {
     plan: &'a Plan,
     data: &'a DataSet,
@@ -104,6 +96,8 @@ struct Job<'a> {
 /// What a run is made of once everything is open.
 struct Parts {
     device: Device,
+    /// Whether the steps go through a plan.
+    planned: bool,
     params: ParamStore,
     model: Model,
     train: LoaderSource,
@@ -148,6 +142,7 @@ impl Job<'_> {
     fn open(&self, folder: Folder) -> Result<Parts> {
         let plan = self.plan;
         let device = plan.device.open()?;
+        let planned = plan.engine.plans(&device)?;
         let params = ParamStore::new(DType::F32, &device);
         let model = plan.network.build(&plan.input, &params, &Rng::new(plan.seed))?;
         if let Some(weights) = &plan.init_from {
@@ -163,6 +158,8 @@ impl Job<'_> {
         };
         let mut settings = plan.settings();
         settings.device = Some(device_name(&device));
+        let engine = if planned { Engine::Plan } else { Engine::Autograd };
+        settings.engine = Some(engine.to_string());
         let config = ConfigFile {
             settings,
             record: Some(self.record(&params)),
@@ -170,6 +167,7 @@ impl Job<'_> {
         run.write("config.toml", config.to_text()?.as_bytes())?;
         Ok(Parts {
             device,
+            planned,
             params,
             model,
             train,
@@ -262,7 +260,16 @@ impl Job<'_> {
             ..TrainOptions::new(Task::Classification, plan.epochs)
         };
         let optimizer = Optimizer::new(plan.method, &parts.params)?;
-        let mut trainer = Trainer::new(&parts.model, &parts.params, cross_entropy, optimizer, options)?;
+        let mut trainer = Trainer::new(
+            &parts.model,
+            &parts.params,
+            CrossEntropy::default(),
+            optimizer,
+            options,
+        )?;
+        if parts.planned {
+            trainer.use_plan(&parts.model, plan.batch_size)?;
+        }
         trainer.random_state("dropout", &parts.model);
 
         let (run, log_every) = (&parts.run, plan.log_every.unwrap_or(0));

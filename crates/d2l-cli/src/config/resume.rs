@@ -7,6 +7,7 @@ use crate::failure::{Failure, Result};
 /// Settings that do not change what the run computes so far.
 const MAY_CHANGE: &[&str] = &[
     "epochs",
+    "engine",
     "threads",
     "workers",
     "device",

@@ -19,6 +19,9 @@ proptest! {
             assert_same_bits("in place", &y, &in_place);
             add_relu(&a, &b, &mut y).unwrap();
             assert_close(&format!("{level} add_relu"), &to_f32(&naive::add_relu(&a64, &b64)), &y, 1e-6);
+            let mut in_place = a.clone();
+            add_relu_assign(&mut in_place, &b).unwrap();
+            assert_same_bits("in place", &y, &in_place);
         });
     }
 }
@@ -53,6 +56,7 @@ fn the_same_bits_for_any_number_of_threads() {
 fn lengths_are_checked() {
     assert!(add(&[0.0; 2], &[0.0; 3], &mut [0.0; 3]).is_err());
     assert!(add_relu(&[0.0; 3], &[0.0; 2], &mut [0.0; 3]).is_err());
+    assert!(add_relu_assign(&mut [0.0; 3], &[0.0; 2]).is_err());
     let error = add_assign(&mut [0.0; 3], &[0.0; 4]).unwrap_err();
     assert_eq!(
         error.to_string(),

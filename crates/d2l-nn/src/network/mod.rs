@@ -8,7 +8,12 @@ mod summary;
 pub use model::Model;
 pub use summary::{LayerSummary, Summary};
 
-use crate::{Init, ParamStore, Result, Rng, layers::Layer};
+use crate::{
+    Init, ParamStore, Result, Rng,
+    layers::Layer,
+    plan::{Blueprint, Mode, PlanMemory},
+};
+pub(crate) use place::Placed;
 use place::place;
 
 /// A layer with its name in the network.
@@ -108,13 +113,29 @@ impl Network {
         Summary::new(self, input)
     }
 
+    /// The memory that a [`crate::Plan`] of the network takes for batches of `batch` examples, without allocating any.
+    /// A layer of the user's own counts with what goes in and comes out.
+    ///
+    /// # Errors
+    /// As [`Self::output_shape`].
+    pub fn plan_memory(&self, input: &[usize], mode: Mode, batch: usize) -> Result<PlanMemory> {
+        Blueprint {
+            placed: &place(self, input, "")?,
+            input,
+            mode,
+            seed: 0,
+            find: &|_| None,
+        }
+        .memory(batch)
+    }
+
     /// Creates the parameters in `params` (those already there under the same name are used as they are) and
     /// returns the network as a module. What a parameter starts with depends on the seed of `rng` and its name.
     ///
     /// # Errors
     /// As [`Self::output_shape`], before any parameter is created; or when the device cannot hold them.
     pub fn build(&self, input: &[usize], params: &ParamStore, rng: &Rng) -> Result<Model> {
-        Model::build(&place(self, input, "")?, input, params, rng)
+        Model::build(self, input, params, rng)
     }
 }
 

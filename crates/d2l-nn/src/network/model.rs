@@ -1,21 +1,32 @@
 //! A network with its parameters.
 
 use super::place::Placed;
+use super::{Network, place::place};
 use crate::{
     Error, ParamStore, Result, Rng,
     layers::{Activation, Context, Forward, Layer, LayerSpec, MemoryFormat, ParamSpec},
     ops,
+    plan::{Blueprint, Mode, Plan},
     rng::hash_name,
 };
 use candle_core::{Tensor, Var};
 use candle_nn::ModuleT;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 /// A built network: candle's `ModuleT` over `[batch, …]` inputs.
 ///
 /// The only state beside the parameters is the number of training passes made, which determines what dropout drops;
 /// a checkpoint holds it.
 pub struct Model {
+    network: Network,
+    params: ParamStore,
+    seed: u64,
     input: Vec<usize>,
     layers: Vec<Built>,
     step: AtomicU64,
@@ -28,21 +39,19 @@ struct Built {
 }
 
 enum BuiltKind {
-    Leaf(Box<dyn Forward>),
+    Leaf(Arc<dyn Forward>),
     Sequence(Vec<Built>),
     Residual(Vec<Built>, Vec<Built>),
     Branches(Vec<Vec<Built>>),
 }
 
 impl Model {
-    pub(super) fn build(
-        placed: &[Placed<'_>],
-        input: &[usize],
-        params: &ParamStore,
-        rng: &Rng,
-    ) -> Result<Self> {
-        let layers = build_all(placed, params, rng)?;
+    pub(super) fn build(network: &Network, input: &[usize], params: &ParamStore, rng: &Rng) -> Result<Self> {
+        let layers = build_all(&place(network, input, "")?, params, rng)?;
         Ok(Self {
+            network: network.clone(),
+            params: params.clone(),
+            seed: rng.seed(),
             input: input.to_vec(),
             layers,
             step: AtomicU64::new(0),
@@ -62,6 +71,35 @@ impl Model {
     /// Goes to where the model was after that many training passes, as far as randomness is concerned.
     pub fn set_step(&self, step: u64) {
         self.step.store(step, Ordering::Relaxed);
+    }
+
+    /// A plan of this model for batches of up to `batch` examples: the same computation over buffers laid out once.
+    ///
+    /// # Errors
+    /// When the model is not f32 on the CPU, or a parameter serves more than one layer.
+    pub fn plan(&self, mode: Mode, batch: usize) -> Result<Plan> {
+        let mut leaves = HashMap::new();
+        collect_leaves(&self.layers, &mut leaves);
+        let find = |path: &str| {
+            let prefix = format!("{path}.");
+            let own = |name: &String| name.strip_prefix(&prefix).is_some_and(|rest| !rest.contains('.'));
+            let vars = self.params.all().into_iter().filter(|(name, _)| own(name));
+            let leaf: &Arc<dyn Forward> = leaves.get(path)?;
+            Some((Arc::clone(leaf), vars.map(|(_, var)| var).collect()))
+        };
+        Blueprint {
+            placed: &place(&self.network, &self.input, "")?,
+            input: &self.input,
+            mode,
+            seed: self.seed,
+            find: &find,
+        }
+        .plan(batch, &self.params)
+    }
+
+    /// The parameters that the model was built with.
+    pub fn params(&self) -> &ParamStore {
+        &self.params
     }
 
     /// A forward pass that shows each layer's output to `visit`, channels first, the layers inside another before it.
@@ -100,6 +138,23 @@ impl Model {
     }
 }
 
+fn collect_leaves<'m>(layers: &'m [Built], leaves: &mut HashMap<&'m str, &'m Arc<dyn Forward>>) {
+    for layer in layers {
+        match &layer.kind {
+            BuiltKind::Leaf(leaf) => {
+                leaves.insert(&layer.path, leaf);
+            }
+            BuiltKind::Sequence(inner) => collect_leaves(inner, leaves),
+            BuiltKind::Residual(main, shortcut) => {
+                [main, shortcut]
+                    .into_iter()
+                    .for_each(|path| collect_leaves(path, leaves));
+            }
+            BuiltKind::Branches(branches) => branches.iter().for_each(|path| collect_leaves(path, leaves)),
+        }
+    }
+}
+
 fn build_all(placed: &[Placed<'_>], params: &ParamStore, rng: &Rng) -> Result<Vec<Built>> {
     let mut built = Vec::with_capacity(placed.len());
     let mut rest = placed.iter().peekable();
@@ -132,16 +187,15 @@ fn build_one(at: &Placed<'_>, fused_relu: bool, params: &ParamStore, rng: &Rng) 
         Layer::Sequence(_) => BuiltKind::Sequence(child()?),
         Layer::Residual(_) => BuiltKind::Residual(child()?, child()?),
         Layer::Branches(_) => BuiltKind::Branches(children.collect::<Result<_>>()?),
-        Layer::Conv2d(layer) => BuiltKind::Leaf(layer.build_with(vars()?, fused_relu)?),
+        Layer::Conv2d(layer) => BuiltKind::Leaf(layer.build_with(vars()?, fused_relu)?.into()),
         layer => {
             let key = rng.seed() ^ hash_name(&at.path);
             let build = |spec: &dyn LayerSpec| spec.build(&at.input, vars()?, key);
-            BuiltKind::Leaf(
-                layer
-                    .spec()
-                    .map(build)
-                    .ok_or_else(|| Error::msg("cannot be built"))??,
-            )
+            let built = layer
+                .spec()
+                .map(build)
+                .ok_or_else(|| Error::msg("cannot be built"))??;
+            BuiltKind::Leaf(built.into())
         }
     })
 }

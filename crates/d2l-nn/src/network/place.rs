@@ -8,7 +8,7 @@ use crate::{
 use std::collections::HashSet;
 
 /// A node with the shape that reaches it, the shape that leaves it, and what it needs.
-pub(super) struct Placed<'a> {
+pub(crate) struct Placed<'a> {
     /// Its name with those of the layers around it: `block1.conv2`.
     pub path: String,
     pub node: &'a Node,
@@ -111,7 +111,7 @@ fn join(layer: &Layer, outputs: &[&[usize]]) -> Result<Vec<usize>> {
 
 impl Placed<'_> {
     /// Itself and all layers inside it, depth first, with `visit`.
-    pub(super) fn walk<'s>(&'s self, visit: &mut dyn FnMut(&'s Self) -> Result<()>) -> Result<()> {
+    pub(crate) fn walk<'s>(&'s self, visit: &mut dyn FnMut(&'s Self) -> Result<()>) -> Result<()> {
         visit(self)?;
         self.children
             .iter()

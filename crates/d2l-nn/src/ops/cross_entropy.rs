@@ -100,7 +100,7 @@ pub fn cross_entropy(logits: &Tensor, targets: &Tensor, options: &CrossEntropyOp
         let targets = widened(targets)?.affine(1.0 - smoothing, smoothing / classes as f64)?;
         (of_probabilities(&wide, &targets, weights.as_ref())?, batch as f64)
     } else {
-        let labels = Labels::read(targets, logits, options)?;
+        let labels = Labels::read(targets, [batch, classes], options)?;
         labels.losses(&wide, weights.as_ref(), smoothing)?
     };
     let reduced = match options.reduction {
@@ -109,6 +109,46 @@ pub fn cross_entropy(logits: &Tensor, targets: &Tensor, options: &CrossEntropyOp
         Reduction::Mean => (losses.sum_all()? / total)?,
     };
     Ok(reduced.to_dtype(logits.dtype())?)
+}
+
+/// [`cross_entropy`] of labels for one who keeps the logits, such as [`crate::Plan::step`]: gives the mean or sum, and
+/// writes its gradient, in one pass.
+///
+/// # Shapes
+/// `logits`, `gradient`: `[batch][classes]`; `targets`: labels `[batch]` (u32, i64 or u8), on the CPU.
+///
+/// # Errors
+/// As [`cross_entropy`]; [`Reduction::None`], which has no single value.
+pub fn cross_entropy_with_gradient(
+    logits: &[f32],
+    targets: &Tensor,
+    options: &CrossEntropyOptions,
+    gradient: &mut [f32],
+) -> Result<f64> {
+    let batch = targets.dims().first().copied().unwrap_or(0);
+    let classes = logits.len() / batch.max(1);
+    let labels = Labels::read(targets, [batch, classes], options)?;
+    let class_weights: Option<Vec<f32>> = match &options.class_weights {
+        Some(weights) => Some(weights.to_dtype(DType::F32)?.to_vec1()?),
+        None => None,
+    };
+    let op = CrossEntropy {
+        labels,
+        smoothing: options.label_smoothing as f32,
+        class_weights,
+    };
+    let loss = op.loss();
+    let factor = match options.reduction {
+        Reduction::Mean => 1.0 / f64::from(kernel::total_weight(&loss)?),
+        Reduction::Sum => 1.0,
+        Reduction::None => {
+            let message = "a step needs a loss with one value: reduction Mean or Sum".to_string();
+            return Err(Error::Options { op: OP, message });
+        }
+    };
+    let mut losses = vec![0.0; batch];
+    kernel::forward_backward(&loss, logits, &vec![factor as f32; batch], &mut losses, gradient)?;
+    Ok(losses.iter().map(|&loss| f64::from(loss)).sum::<f64>() * factor)
 }
 
 /// `targets` are weights of the logarithms, `[batch, classes]`.
@@ -129,12 +169,12 @@ struct Labels {
 impl Labels {
     const IGNORED: u32 = u32::MAX;
 
-    fn read(targets: &Tensor, logits: &Tensor, options: &CrossEntropyOptions) -> Result<Self> {
-        let (batch, classes) = logits.dims2()?;
+    fn read(targets: &Tensor, logits: [usize; 2], options: &CrossEntropyOptions) -> Result<Self> {
+        let [batch, classes] = logits;
         if targets.dims() != [batch] {
             return Err(Error::Shape {
                 op: OP,
-                expected: format!("labels [{batch}] or probabilities {:?}", logits.dims()),
+                expected: format!("labels [{batch}] or probabilities {logits:?}"),
                 got: format!("targets {:?}", targets.dims()),
             });
         }
@@ -163,7 +203,7 @@ impl Labels {
                         row,
                         target,
                         classes,
-                        logits: logits.dims().to_vec(),
+                        logits: logits.to_vec(),
                     });
                 }
             });

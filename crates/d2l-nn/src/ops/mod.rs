@@ -30,13 +30,13 @@ pub mod nhwc;
 mod path;
 mod pool2d;
 mod softmax;
-mod storage;
+pub(crate) mod storage;
 mod windows;
 
 pub use activation::{elu, gelu, gelu_tanh, leaky_relu, relu, sigmoid, silu, softplus, tanh};
 pub use batch_norm::{BatchNormOptions, batch_norm};
 pub use conv2d::{Algorithm, Conv2dOptions, conv2d};
-pub use cross_entropy::{CrossEntropyOptions, Reduction, cross_entropy};
+pub use cross_entropy::{CrossEntropyOptions, Reduction, cross_entropy, cross_entropy_with_gradient};
 pub use dropout::dropout;
 pub use layout::{flatten, to_nchw, to_nhwc};
 pub use linear::{linear, linear_relu};

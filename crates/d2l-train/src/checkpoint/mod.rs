@@ -118,7 +118,9 @@ impl Checkpoint {
         self.load_weights(&store)?;
         run.optimizer
             .set_state(&self.optimizer)
-            .map_err(|fault| self.fault(fault))
+            .map_err(|fault| self.fault(fault))?;
+        run.adopt_optimizer_state()?;
+        run.parameters_changed()
     }
 
     /// Writes a run as it is now to a new folder.
@@ -127,12 +129,12 @@ impl Checkpoint {
             return Err(run.non_finite("a weight to be saved", f64::NAN, Some(name)));
         }
         let weights: BTreeMap<String, Tensor> = run
-            .store
+            .store()?
             .all()
             .into_iter()
             .map(|(name, var)| (name, var.as_detached_tensor()))
             .collect();
-        let (weights, optimizer) = (serialize(&weights)?, serialize(&run.optimizer.state()?)?);
+        let (weights, optimizer) = (serialize(&weights)?, serialize(&run.optimizer_state()?)?);
         let mut state = StateFile::new(run.state()?);
         fs::create_dir_all(path).map_err(Error::io("create", path))?;
         for (name, bytes) in [(WEIGHTS, weights), (OPTIMIZER, optimizer)] {

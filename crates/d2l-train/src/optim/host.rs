@@ -16,14 +16,20 @@ pub(super) fn update(
     gradient: &Tensor,
     slots: &mut [Vec<f32>],
 ) -> Result<()> {
-    parameter.inplace_op2(
-        gradient,
-        &Update {
-            method,
-            step,
-            slots: RefCell::new(slots),
-        },
-    )
+    let slots = RefCell::new(slots);
+    parameter.inplace_op2(gradient, &Update { method, step, slots })
+}
+
+/// As [`update`] for elements that are at hand.
+pub(super) fn update_slice(
+    method: &Method,
+    step: u64,
+    parameters: &mut [f32],
+    gradient: &[f32],
+    slots: &mut [Vec<f32>],
+) -> std::result::Result<(), ShapeError> {
+    let slots = RefCell::new(slots);
+    Update { method, step, slots }.run(parameters, gradient)
 }
 
 /// candle gives an in-place operation one tensor to change; the state is changed through the operation itself.

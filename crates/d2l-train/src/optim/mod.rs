@@ -26,6 +26,8 @@ use std::collections::{BTreeMap, HashMap};
 pub struct Optimizer {
     method: Method,
     members: Vec<Member>,
+    /// The place of each parameter in `members`.
+    index: HashMap<String, usize>,
 }
 
 /// A parameter with what the optimiser knows about it.
@@ -106,7 +108,15 @@ impl Optimizer {
                 )));
             }
         }
-        Ok(Self { method, members })
+        let names = members.iter().enumerate();
+        let index = names
+            .map(|(place, member)| (member.name.clone(), place))
+            .collect();
+        Ok(Self {
+            method,
+            members,
+            index,
+        })
     }
 
     /// The method, with its values.
@@ -138,17 +148,10 @@ impl Optimizer {
     pub fn step(&mut self, gradients: &Gradients, learning_rate: f64) -> Result<()> {
         for (member, (_, gradient)) in self.members.iter_mut().zip(gradients.iter()) {
             let Some(gradient) = gradient else { continue };
-            member.steps += 1;
-            let method = self
-                .method
-                .with_learning_rate(learning_rate * member.learning_rate_factor)
-                .with_weight_decay(member.weight_decay);
+            let method = member.next_step(&self.method, learning_rate);
             match &mut member.slots {
                 Slots::Host(slots) => {
-                    if slots.is_empty() {
-                        let fresh = |&(_, value): &(_, f64)| vec![value as f32; member.var.elem_count()];
-                        *slots = method.slots().iter().map(fresh).collect();
-                    }
+                    fill(slots, &method, member.var.elem_count());
                     host::update(&method, member.steps, member.var.as_tensor(), gradient, slots)?;
                 }
                 Slots::Device(slots) => {
@@ -171,6 +174,51 @@ impl Optimizer {
             }
         }
         Ok(())
+    }
+
+    /// Updates the parameter `name`, whose elements are at hand: `values` and `gradient` are in the same order, which
+    /// need not be that of the parameter's variable but has to be the same in every step ([`Self::reordered`]).
+    ///
+    /// # Errors
+    /// When `name` is no parameter of this optimiser, or the numbers of elements differ.
+    pub fn step_slice(
+        &mut self,
+        name: &str,
+        values: &mut [f32],
+        gradient: &[f32],
+        learning_rate: f64,
+    ) -> Result<()> {
+        let member = self
+            .index
+            .get(name)
+            .and_then(|&place| self.members.get_mut(place));
+        let Some(member) = member else {
+            return Err(Error::Invalid(format!("the optimiser has no parameter `{name}`")));
+        };
+        let method = member.next_step(&self.method, learning_rate);
+        let Slots::Host(slots) = &mut member.slots else {
+            return Err(Error::Invalid(format!("`{name}` is not f32 on the CPU")));
+        };
+        fill(slots, &method, values.len());
+        host::update_slice(&method, member.steps, values, gradient, slots)
+            .map_err(|error| Error::Candle(candle_core::Error::wrap(error)))
+    }
+
+    /// The same optimiser with the state of every parameter on the CPU in another order of elements: `reorder` gets
+    /// the parameter's name and one of its buffers.
+    ///
+    /// # Errors
+    /// Those of `reorder`.
+    pub fn reordered(&self, reorder: impl Fn(&str, &[f32]) -> Result<Vec<f32>>) -> Result<Self> {
+        let mut other = self.clone();
+        for member in &mut other.members {
+            if let Slots::Host(slots) = &mut member.slots {
+                for slot in slots {
+                    *slot = reorder(&member.name, slot)?;
+                }
+            }
+        }
+        Ok(other)
     }
 
     /// The names of the parameters that were never updated.
@@ -237,7 +285,23 @@ impl Optimizer {
     }
 }
 
+/// The state of a parameter before its first update.
+fn fill(slots: &mut Vec<Vec<f32>>, method: &Method, elements: usize) {
+    if slots.is_empty() {
+        let fresh = |&(_, value): &(_, f64)| vec![value as f32; elements];
+        *slots = method.slots().iter().map(fresh).collect();
+    }
+}
+
 impl Member {
+    /// Counts a step; the method with this parameter's own values.
+    fn next_step(&mut self, method: &Method, learning_rate: f64) -> Method {
+        self.steps += 1;
+        method
+            .with_learning_rate(learning_rate * self.learning_rate_factor)
+            .with_weight_decay(self.weight_decay)
+    }
+
     /// Takes this parameter's state out of `state`; returns how many tensors it was.
     fn set_state(&mut self, method: &Method, state: &HashMap<String, Tensor>) -> Result<usize, String> {
         let named = |e: candle_core::Error, name: &str| format!("`{name}`: {e}");

@@ -11,19 +11,22 @@ pub use state::{Position, RandomState};
 
 use crate::{
     Batch, Error, NonFinite, Optimizer, Result,
+    engine::Planned,
     loss::Reduction,
     metrics::{Confusion, EpochRecord, Evaluation, Pending, Running, TrainMetrics, class_indices, to_f64},
     schedule::At,
 };
 use candle_core::{D, DType, Tensor};
 use d2l_nn::ParamStore;
-use std::time::Instant;
+use std::{collections::BTreeMap, time::Instant};
 
 /// A run in progress.
 pub struct Run<'a> {
     pub(crate) options: TrainOptions,
     pub(crate) store: ParamStore,
     pub(crate) optimizer: Optimizer,
+    /// The plan that the steps run through, if they do.
+    pub(crate) planned: Option<Planned<'a>>,
     pub(crate) random: Vec<(String, &'a dyn RandomState)>,
     pub(crate) reduction: Reduction,
     pub(crate) position: Position,
@@ -89,6 +92,7 @@ impl<'a> Run<'a> {
             options,
             store: store.clone(),
             optimizer,
+            planned: None,
             random: Vec::new(),
             reduction,
             position: Position::default(),
@@ -112,14 +116,51 @@ impl<'a> Run<'a> {
         &self.options
     }
 
-    /// The parameters and buffers being trained.
-    pub fn store(&self) -> &ParamStore {
-        &self.store
+    /// The parameters and buffers being trained, as they are now.
+    ///
+    /// # Errors
+    /// When the model's plan has lost a parameter.
+    pub fn store(&self) -> Result<&ParamStore> {
+        if let Some(planned) = &self.planned {
+            planned.push()?;
+        }
+        Ok(&self.store)
     }
 
-    /// The optimiser.
+    /// Takes note that a callback has changed parameters in [`Self::store`].
+    ///
+    /// # Errors
+    /// When a parameter has gone.
+    pub fn parameters_changed(&mut self) -> Result<()> {
+        self.planned.as_mut().map_or(Ok(()), Planned::pull)
+    }
+
+    /// The optimiser. Under a plan its state for a convolution's weight is in the plan's order.
     pub fn optimizer(&self) -> &Optimizer {
         &self.optimizer
+    }
+
+    /// The optimiser's state in the order of the parameters' variables.
+    pub(crate) fn optimizer_state(&self) -> Result<BTreeMap<String, Tensor>> {
+        let Some(planned) = &self.planned else {
+            return self.optimizer.state();
+        };
+        let plan = planned.plan();
+        let reordered = self
+            .optimizer
+            .reordered(|name, values| Ok(plan.reorder(name, values, true)?));
+        reordered?.state()
+    }
+
+    /// Brings an optimiser's state from the order of the variables into that of the plan, if there is one.
+    pub(crate) fn adopt_optimizer_state(&mut self) -> Result<()> {
+        if let Some(planned) = &self.planned {
+            let plan = planned.plan();
+            self.optimizer = self
+                .optimizer
+                .reordered(|name, values| Ok(plan.reorder(name, values, false)?))?;
+        }
+        Ok(())
     }
 
     /// The epoch being trained, from 1 (after the last epoch: one more than there are).
@@ -248,6 +289,16 @@ impl<'a> Run<'a> {
         }
     }
 
+    /// As [`Self::record`] for a loss that is at hand.
+    pub(crate) fn record_value(&mut self, loss: f64, correct: u64, batch: &Batch) -> Result<()> {
+        if !loss.is_finite() {
+            return Err(self.non_finite("the training loss", loss, self.first_non_finite_parameter()?));
+        }
+        self.running.add(loss, self.reduction, correct, batch.len);
+        self.last_loss = Some(loss);
+        Ok(())
+    }
+
     /// The step is done.
     pub(crate) fn advance(&mut self, examples: usize) {
         if self.position.step == 0 {
@@ -342,7 +393,7 @@ impl<'a> Run<'a> {
 
     /// The first parameter or buffer, in order, that holds a NaN or an infinity.
     pub(crate) fn first_non_finite_parameter(&self) -> Result<Option<String>> {
-        for (name, var) in self.store.all() {
+        for (name, var) in self.store()?.all() {
             if !is_finite(var.as_tensor())? {
                 return Ok(Some(format!("parameter `{name}`")));
             }

@@ -5,4 +5,5 @@
 mod checkpoints;
 mod common;
 mod fit;
+mod plan;
 mod resume;

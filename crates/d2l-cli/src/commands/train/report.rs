@@ -44,11 +44,16 @@ impl Job<'_> {
         if let Some(weights) = &plan.init_from {
             ui.fact("", format_args!("weights from {}", weights.display()));
         }
+        let engine = if parts.planned {
+            "planned steps"
+        } else {
+            "steps through autograd"
+        };
         let (threads, workers) = (plural(plan.threads, "thread"), plural(plan.workers, "worker"));
         ui.fact(
             "Device",
             format_args!(
-                "{}, {threads}, {workers} for the data",
+                "{}, {engine}, {threads}, {workers} for the data",
                 device_name(&parts.device)
             ),
         );
@@ -115,6 +120,7 @@ impl Job<'_> {
             "epochs": plan.epochs,
             "steps_per_epoch": steps,
             "device": device_name(&parts.device),
+            "engine": if parts.planned { "plan" } else { "autograd" },
             "threads": plan.threads,
             "seed": plan.seed,
         })
