@@ -21,7 +21,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Measure the kernels, beside PyTorch's if asked to
+    /// Measure the kernels or whole training steps, beside other frameworks' if asked to
     Bench(bench::Arguments),
     /// Fetch data sets into the cache, or check that they are there
     FetchData(fetch_data::Arguments),

@@ -1,4 +1,5 @@
-//! `cargo xtask bench kernels`: our kernels and PyTorch's on the layers of the model zoo, side by side.
+//! `cargo xtask bench step` ([`step`]), and `cargo xtask bench kernels`: our kernels and PyTorch's on the layers of the
+//! model zoo, side by side.
 //!
 //! Two child processes answer the same requests, one JSON value per line: `kernel-bench` of the package
 //! d2l-benches, built in release mode, and `benches/torch_kernels.py`. They are asked in turn, so that whatever else
@@ -6,6 +7,7 @@
 
 mod report;
 mod server;
+mod step;
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::{Args, Subcommand, ValueEnum};
@@ -27,6 +29,8 @@ pub(crate) struct Arguments {
 enum What {
     /// The kernels of d2l-kernels, layer by layer
     Kernels(Kernels),
+    /// A training step and a forward pass of every network, beside PyTorch's and candle's if asked to
+    Step(step::Arguments),
 }
 
 #[derive(Args)]
@@ -85,12 +89,18 @@ impl Listing {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
-    let What::Kernels(options) = &arguments.what;
+    match &arguments.what {
+        What::Kernels(options) => kernels(options),
+        What::Step(options) => step::run(options),
+    }
+}
+
+fn kernels(options: &Kernels) -> Result<()> {
     ensure!(
         options.rounds > 0 && options.threads > 0,
         "--rounds and --threads must be at least 1"
     );
-    let program = build_kernel_bench()?;
+    let program = build(&["--package", "d2l-benches", "--bin", "kernel-bench"])?;
     let listings = list(&program)?;
     let listings: Vec<_> = listings
         .into_iter()
@@ -141,24 +151,18 @@ fn workspace_root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-/// Builds `kernel-bench` in release mode; the path of the program.
-fn build_kernel_bench() -> Result<PathBuf> {
+/// Builds one program of the workspace in release mode; its path.
+fn build(program: &[&str]) -> Result<PathBuf> {
     let output = Command::new(env!("CARGO"))
         .current_dir(workspace_root())
-        .args([
-            "build",
-            "--release",
-            "--package",
-            "d2l-benches",
-            "--bin",
-            "kernel-bench",
-        ])
+        .args(["build", "--release"])
+        .args(program)
         .args(["--message-format", "json-render-diagnostics"])
         .stderr(std::process::Stdio::inherit())
         .output()
         .context("cannot run cargo")?;
     if !output.status.success() {
-        bail!("kernel-bench does not build");
+        bail!("`cargo build --release {}` failed", program.join(" "));
     }
     String::from_utf8_lossy(&output.stdout)
         .lines()
