@@ -2,7 +2,7 @@
 
 use candle_core::{Result, Tensor};
 use d2l_nn::ops;
-pub use d2l_nn::ops::{CrossEntropyOptions, Reduction};
+pub use d2l_nn::ops::{CrossEntropyOptions, ElementLoss as Function, Reduction};
 
 /// A function of a model's output and the targets, with a scalar value.
 ///
@@ -53,32 +53,31 @@ impl Loss for CrossEntropy {
     }
 }
 
+/// The negative logarithm of the true class's probability, from logarithms of probabilities ([`ops::nll_loss`]).
+///
+/// # Shapes
+/// output `[n, classes]`; target `[n]` class numbers
+#[derive(Clone, Debug, Default)]
+pub struct NegativeLogLikelihood(pub CrossEntropyOptions);
+
+impl Loss for NegativeLogLikelihood {
+    fn loss(&self, output: &Tensor, target: &Tensor) -> Result<Tensor> {
+        Ok(ops::nll_loss(output, target, &self.0)?)
+    }
+
+    fn reduction(&self) -> Reduction {
+        self.0.reduction
+    }
+}
+
 /// A loss that is computed element by element, from outputs and targets of the same shape.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Elementwise {
     /// What is computed of each pair.
     pub function: Function,
-    /// What becomes of the values; `Mean` is over elements, `Sum` over all of the batch.
+    /// What becomes of the values; `Mean` is over elements, `Sum` over all of the batch, `None` leaves them as they
+    /// are (which cannot be trained with).
     pub reduction: Reduction,
-}
-
-/// What an [`Elementwise`] loss computes of an output x and its target t.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub enum Function {
-    /// (x − t)²
-    #[default]
-    Squared,
-    /// (x − t)² / 2, the book's loss of linear regression
-    HalfSquared,
-    /// |x − t|
-    Absolute,
-    /// (x − t)² / 2 where |x − t| ≤ δ, else δ (|x − t| − δ / 2)
-    Huber {
-        /// δ
-        delta: f64,
-    },
-    /// −t ln σ(x) − (1 − t) ln(1 − σ(x)), without overflow
-    BinaryCrossEntropy,
 }
 
 impl Elementwise {
@@ -101,17 +100,11 @@ impl Elementwise {
 
 impl Loss for Elementwise {
     fn loss(&self, output: &Tensor, target: &Tensor) -> Result<Tensor> {
-        let mean = match self.function {
-            Function::Squared => ops::mse_loss(output, target)?,
-            Function::HalfSquared => (ops::mse_loss(output, target)? * 0.5)?,
-            Function::Absolute => ops::l1_loss(output, target)?,
-            Function::Huber { delta } => ops::huber_loss(output, target, delta)?,
-            Function::BinaryCrossEntropy => ops::bce_with_logits(output, target)?,
-        };
+        let losses = ops::element_losses(self.function, output, target)?;
         match self.reduction {
-            Reduction::Mean => Ok(mean),
-            Reduction::Sum => mean * output.elem_count() as f64,
-            Reduction::None => candle_core::bail!("an element-wise loss is a mean or a sum"),
+            Reduction::Mean => losses.mean_all(),
+            Reduction::Sum => losses.sum_all(),
+            Reduction::None => Ok(losses),
         }
     }
 
@@ -151,6 +144,7 @@ mod tests {
                 Function::BinaryCrossEntropy,
                 (std::f32::consts::LN_2 + 0.048_587_35) / 2.0,
             ),
+            (Function::Hinge, 0.5),
         ] {
             assert!(
                 (value(Elementwise::mean(function)) - mean).abs() < 1e-6,
@@ -161,10 +155,31 @@ mod tests {
                 "{function:?}"
             );
         }
+        let each = Elementwise {
+            function: Function::Squared,
+            reduction: Reduction::None,
+        };
+        assert_eq!(each.loss(&x, &y).unwrap().to_vec1::<f32>().unwrap(), [1.0, 4.0]);
         assert!(
             Elementwise::default().loss(&x, &t(&[1.0])).is_err(),
             "no silent broadcast"
         );
+    }
+
+    #[test]
+    fn cross_entropy_is_nll_after_the_logarithm_of_softmax() {
+        let logits = Tensor::new(&[[0.5f32, -1.0, 2.0], [0.0, 1.0, 0.0]], &Device::Cpu).unwrap();
+        let labels = Tensor::new(&[2u32, 0], &Device::Cpu).unwrap();
+        let logs = ops::log_softmax(&logits, 1).unwrap();
+        let nll = NegativeLogLikelihood::default().loss(&logs, &labels).unwrap();
+        let whole = CrossEntropy::default().loss(&logits, &labels).unwrap();
+        let (nll, whole) = (nll.to_scalar::<f32>().unwrap(), whole.to_scalar::<f32>().unwrap());
+        assert!((nll - whole).abs() < 1e-6, "{nll} {whole}");
+        let smoothing = CrossEntropyOptions {
+            label_smoothing: 0.1,
+            ..CrossEntropyOptions::default()
+        };
+        assert!(NegativeLogLikelihood(smoothing).loss(&logs, &labels).is_err());
     }
 
     #[test]

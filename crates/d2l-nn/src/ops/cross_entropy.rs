@@ -100,15 +100,70 @@ pub fn cross_entropy(logits: &Tensor, targets: &Tensor, options: &CrossEntropyOp
         let targets = widened(targets)?.affine(1.0 - smoothing, smoothing / classes as f64)?;
         (of_probabilities(&wide, &targets, weights.as_ref())?, batch as f64)
     } else {
-        let labels = Labels::read(targets, [batch, classes], options)?;
+        let labels = Labels::read(OP, targets, [batch, classes], options)?;
         labels.losses(&wide, weights.as_ref(), smoothing)?
     };
-    let reduced = match options.reduction {
+    Ok(reduced(losses, total, options.reduction)?.to_dtype(logits.dtype())?)
+}
+
+/// `−w_c · ln p_c` of each row's class c, from logarithms of probabilities, reduced over the batch; with
+/// [`super::log_softmax`] before it, it is [`cross_entropy`].
+///
+/// # Shapes
+/// `log_probabilities` `[batch, classes]`; `targets` `[batch]` labels (u32, i64 or u8) → a scalar, or `[batch]` under
+/// [`Reduction::None`].
+///
+/// # Errors
+/// As [`cross_entropy`]; label smoothing, which has no meaning here.
+pub fn nll_loss(
+    log_probabilities: &Tensor,
+    targets: &Tensor,
+    options: &CrossEntropyOptions,
+) -> Result<Tensor> {
+    const OP: &str = "nll_loss";
+    same_kind(OP, &[("log_probabilities", log_probabilities)])?;
+    let &[batch, classes] = log_probabilities.dims() else {
+        let shape = log_probabilities.dims().to_vec();
+        return Err(Error::Rank {
+            op: OP,
+            name: "log_probabilities",
+            expected: "[batch, classes]",
+            shape,
+        });
+    };
+    if options.label_smoothing != 0.0 {
+        let message = "label_smoothing is for cross_entropy".to_owned();
+        return Err(Error::Options { op: OP, message });
+    }
+    let wide = widened(log_probabilities)?;
+    let weights = match &options.class_weights {
+        Some(weights) => {
+            vector_len(
+                OP,
+                "class_weights",
+                weights,
+                classes,
+                "one per class",
+                log_probabilities,
+            )?;
+            Some(weights.to_dtype(DType::F64)?.to_vec1()?)
+        }
+        None => None,
+    };
+    let labels = Labels::read(OP, targets, [batch, classes], options)?;
+    let row_weights = labels.row_weights(weights.as_deref());
+    let losses = labels.of_logarithms(&wide, None, &row_weights, 0.0)?;
+    let total = row_weights.iter().sum();
+    Ok(reduced(losses, total, options.reduction)?.to_dtype(log_probabilities.dtype())?)
+}
+
+/// The losses of the rows as one value; `total` is what their mean divides by.
+fn reduced(losses: Tensor, total: f64, reduction: Reduction) -> Result<Tensor> {
+    Ok(match reduction {
         Reduction::None => losses,
         Reduction::Sum => losses.sum_all()?,
         Reduction::Mean => (losses.sum_all()? / total)?,
-    };
-    Ok(reduced.to_dtype(logits.dtype())?)
+    })
 }
 
 /// [`cross_entropy`] of labels for one who keeps the logits, such as [`crate::Plan::step`]: gives the mean or sum, and
@@ -127,7 +182,7 @@ pub fn cross_entropy_with_gradient(
 ) -> Result<f64> {
     let batch = targets.dims().first().copied().unwrap_or(0);
     let classes = logits.len() / batch.max(1);
-    let labels = Labels::read(targets, [batch, classes], options)?;
+    let labels = Labels::read(OP, targets, [batch, classes], options)?;
     let class_weights: Option<Vec<f32>> = match &options.class_weights {
         Some(weights) => Some(weights.to_dtype(DType::F32)?.to_vec1()?),
         None => None,
@@ -169,11 +224,16 @@ struct Labels {
 impl Labels {
     const IGNORED: u32 = u32::MAX;
 
-    fn read(targets: &Tensor, logits: [usize; 2], options: &CrossEntropyOptions) -> Result<Self> {
+    fn read(
+        op: &'static str,
+        targets: &Tensor,
+        logits: [usize; 2],
+        options: &CrossEntropyOptions,
+    ) -> Result<Self> {
         let [batch, classes] = logits;
         if targets.dims() != [batch] {
             return Err(Error::Shape {
-                op: OP,
+                op,
                 expected: format!("labels [{batch}] or probabilities {logits:?}"),
                 got: format!("targets {:?}", targets.dims()),
             });
@@ -184,7 +244,7 @@ impl Labels {
             DType::U8 => targets.to_vec1::<u8>()?.into_iter().map(i64::from).collect(),
             dtype => {
                 return Err(Error::DType {
-                    op: OP,
+                    op,
                     name: "targets",
                     expected: "u32, i64 or u8 labels or probabilities",
                     dtype,
@@ -199,7 +259,7 @@ impl Labels {
                 Ok(label) if (label as usize) < classes => label,
                 _ => {
                     return Err(Error::Target {
-                        op: OP,
+                        op,
                         row,
                         target,
                         classes,
@@ -211,18 +271,23 @@ impl Labels {
         Ok(Self { classes, labels })
     }
 
+    /// The weight of each row's loss: its class's, 0 for a row that does not count.
+    fn row_weights(&self, class_weights: Option<&[f64]>) -> Vec<f64> {
+        let weight_of = |&label: &u32| match class_weights {
+            _ if label == Self::IGNORED => 0.0,
+            Some(weights) => weights.get(label as usize).copied().unwrap_or(0.0),
+            None => 1.0,
+        };
+        self.labels.iter().map(weight_of).collect()
+    }
+
     /// The loss of each row, and what their mean divides by.
     fn losses(self, logits: &Tensor, weights: Option<&Tensor>, smoothing: f64) -> Result<(Tensor, f64)> {
         let class_weights: Option<Vec<f64>> = match weights {
             Some(weights) => Some(weights.to_dtype(DType::F64)?.to_vec1()?),
             None => None,
         };
-        let weight_of = |label: u32| match &class_weights {
-            _ if label == Self::IGNORED => 0.0,
-            Some(weights) => weights.get(label as usize).copied().unwrap_or(0.0),
-            None => 1.0,
-        };
-        let row_weights: Vec<f64> = self.labels.iter().map(|&label| weight_of(label)).collect();
+        let row_weights = self.row_weights(class_weights.as_deref());
         let total = row_weights.iter().sum();
         let losses = if takes_kernel(OP, logits)? {
             let class_weights =
@@ -234,20 +299,25 @@ impl Labels {
             };
             logits.contiguous()?.apply_op1(op)?
         } else {
-            self.by_composition(logits, weights, &row_weights, smoothing)?
+            // From candle operations, for every device and type.
+            self.of_logarithms(&log_softmax(logits, 1)?, weights, &row_weights, smoothing)?
         };
         Ok((losses, total))
     }
 
-    /// From candle operations, for every device and type.
-    fn by_composition(
+    /// The loss of each row from the logarithms of the probabilities, `[batch, classes]`.
+    fn of_logarithms(
         &self,
-        logits: &Tensor,
+        log_probabilities: &Tensor,
         weights: Option<&Tensor>,
         row_weights: &[f64],
         smoothing: f64,
     ) -> Result<Tensor> {
-        let (batch, device, dtype) = (self.labels.len(), logits.device(), logits.dtype());
+        let (batch, device, dtype) = (
+            self.labels.len(),
+            log_probabilities.device(),
+            log_probabilities.dtype(),
+        );
         let on_device = |values: Vec<f64>| -> Result<Tensor> {
             Ok(Tensor::from_vec(values, batch, &Device::Cpu)?
                 .to_dtype(dtype)?
@@ -267,7 +337,6 @@ impl Labels {
         let classes = Tensor::from_vec(classes, (batch, 1), device)?;
         let counts = Tensor::from_vec(counts, batch, device)?;
 
-        let log_probabilities = log_softmax(logits, 1)?;
         let of_label = log_probabilities.gather(&classes, 1)?.squeeze(1)?;
         let factors = on_device(
             row_weights
@@ -279,7 +348,7 @@ impl Labels {
         if smoothing > 0.0 {
             let of_all = match weights {
                 Some(weights) => log_probabilities.broadcast_mul(weights)?,
-                None => log_probabilities,
+                None => log_probabilities.clone(),
             };
             losses = (losses - of_all.sum(1)?.affine(smoothing / self.classes as f64, 0.0)?)?;
         }

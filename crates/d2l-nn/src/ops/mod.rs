@@ -36,12 +36,14 @@ mod windows;
 pub use activation::{elu, gelu, gelu_tanh, leaky_relu, relu, sigmoid, silu, softplus, tanh};
 pub use batch_norm::{BatchNormOptions, batch_norm};
 pub use conv2d::{Algorithm, Conv2dOptions, conv2d};
-pub use cross_entropy::{CrossEntropyOptions, Reduction, cross_entropy, cross_entropy_with_gradient};
+pub use cross_entropy::{
+    CrossEntropyOptions, Reduction, cross_entropy, cross_entropy_with_gradient, nll_loss,
+};
 pub use dropout::dropout;
 pub use layout::{flatten, to_nchw, to_nhwc};
 pub use linear::{linear, linear_relu};
 pub use local_response_norm::local_response_norm;
-pub use losses::{bce_with_logits, huber_loss, l1_loss, mse_loss};
+pub use losses::{ElementLoss, bce_with_logits, element_losses, hinge_loss, huber_loss, l1_loss, mse_loss};
 pub use path::{Path, with_path};
 pub use pool2d::{Pool2dOptions, adaptive_avg_pool2d, adaptive_max_pool2d, avg_pool2d, max_pool2d};
 pub use softmax::{log_softmax, softmax};

@@ -169,6 +169,7 @@ fn losses() {
     check("mse", &both, |xs| ops::mse_loss(&xs[0], &xs[1]));
     check("l1", &both, |xs| ops::l1_loss(&xs[0], &xs[1]));
     check("huber", &both, |xs| ops::huber_loss(&xs[0], &xs[1], 0.5));
+    check("hinge", &both, |xs| ops::hinge_loss(&xs[0], &xs[1]));
     check("bce", &both, |xs| ops::bce_with_logits(&xs[0], &xs[1]));
 }
 

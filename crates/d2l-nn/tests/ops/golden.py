@@ -137,6 +137,15 @@ for smoothing in [0.0, 0.1]:
                     [((5, 4), 1, 199)],
                     dict(labels=labels.tolist(), weighted=weighted, ignore=ignore, reduction=reduction, smoothing=smoothing),
                 )
+                if smoothing == 0:
+                    case(
+                        "nll_loss",
+                        lambda logs: F.nll_loss(
+                            logs, labels, weight, ignore_index=-100 if ignore is None else ignore, reduction=reduction
+                        ),
+                        [((5, 4), 1, 199)],
+                        dict(labels=labels.tolist(), weighted=weighted, ignore=ignore, reduction=reduction, smoothing=0),
+                    )
         probabilities = F.softmax(tensor((5, 4), 6), 1)
         case(
             "cross_entropy_probabilities",
@@ -167,6 +176,7 @@ losses = dict(
     l1_loss=F.l1_loss,
     huber_loss=lambda xs, targets: F.huber_loss(xs, targets, delta=0.4),
     bce_with_logits=F.binary_cross_entropy_with_logits,
+    hinge_loss=lambda xs, targets: F.margin_ranking_loss(xs, torch.zeros_like(xs), targets, margin=1.0),
 )
 for name, function in losses.items():
     case(name, function, [((3, 4), 1, 199), ((3, 4), 2, 199)])

@@ -100,6 +100,11 @@ fn apply(op: &str, options: &Value, xs: &[Tensor]) -> Result<Tensor> {
                 .collect();
             ops::cross_entropy(&xs[0], &Tensor::new(labels, &Device::Cpu)?, &entropy())
         }
+        "nll_loss" => {
+            let labels = numbers(&options["labels"]);
+            let labels: Vec<i64> = labels.iter().map(|&label| label as i64).collect();
+            ops::nll_loss(&xs[0], &Tensor::new(labels, &Device::Cpu)?, &entropy())
+        }
         "cross_entropy_probabilities" => {
             let probabilities = Tensor::new(numbers(&options["probabilities"]), &Device::Cpu)?;
             let probabilities = probabilities.reshape(xs[0].dims())?.to_dtype(xs[0].dtype())?;
@@ -120,6 +125,7 @@ fn apply(op: &str, options: &Value, xs: &[Tensor]) -> Result<Tensor> {
         "mse_loss" => ops::mse_loss(&xs[0], &xs[1]),
         "l1_loss" => ops::l1_loss(&xs[0], &xs[1]),
         "huber_loss" => ops::huber_loss(&xs[0], &xs[1], 0.4),
+        "hinge_loss" => ops::hinge_loss(&xs[0], &xs[1]),
         "bce_with_logits" => ops::bce_with_logits(&xs[0], &xs[1]),
         op => panic!("no such operation: {op}"),
     }
