@@ -201,7 +201,7 @@ impl<'a> Run<'a> {
             steps_per_epoch,
             epochs: self.options.epochs,
         };
-        self.optimizer.learning_rate() * self.options.schedule.factor(at)
+        self.optimizer.learning_rate() * self.options.schedule.factor(at, &self.history)
     }
 
     /// The records of the epochs done, those before a resume too.

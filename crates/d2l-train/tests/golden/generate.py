@@ -73,16 +73,35 @@ SCHEDULES = {
     "constant:warmup=4,warmup-start=0.25": lambda o: S.LinearLR(o, 0.25, 1.0, 4),
     "cosine:warmup=4,warmup-start=0.1": lambda o: S.SequentialLR(
         o, [S.LinearLR(o, 0.1, 1.0, 4), S.CosineAnnealingLR(o, 8)], [4]),
+    "one-cycle:per=epoch": lambda o: S.OneCycleLR(o, 0.5, 12, cycle_momentum=False),
+    "one-cycle:pct-start=0.5,div-factor=10,final-div-factor=100,anneal=linear,per=epoch": lambda o: S.OneCycleLR(
+        o, 0.5, 12, pct_start=0.5, div_factor=10, final_div_factor=100, anneal_strategy="linear",
+        cycle_momentum=False),
+    "one-cycle": lambda o: S.OneCycleLR(o, 0.5, 12 * STEPS_PER_EPOCH, cycle_momentum=False),
+    "plateau:patience=1": lambda o: S.ReduceLROnPlateau(o, patience=1),
+    "plateau:metric=test_loss,gamma=0.5,patience=0,threshold=0.05,cooldown=2,floor=0.2": (
+        lambda o: S.ReduceLROnPlateau(o, factor=0.5, patience=0, threshold=0.05, cooldown=2, min_lr=0.1)),
+    "plateau:metric=test_accuracy,gamma=0.5,patience=1": (
+        lambda o: S.ReduceLROnPlateau(o, mode="max", factor=0.5, patience=1)),
 }
+STEPS_PER_EPOCH = 7
+
+# The test loss after each of the epochs; the accuracy is one minus it.
+LOSSES = [0.9, 0.8, 0.8, 0.79999, 0.8, 0.6, 0.59, 0.7, 0.58, 0.58, 0.58, 0.58]
 
 
-def rates(make):
+def rates(name, make):
     optimizer = O.SGD([torch.zeros(1, requires_grad=True)], lr=0.5)
     scheduler, out = make(optimizer), []
-    for _ in range(12):
+    for loss in LOSSES:
         out.append(optimizer.param_groups[0]["lr"])
         optimizer.step()
-        scheduler.step()
+        if name.startswith("plateau"):
+            scheduler.step(1 - loss if "accuracy" in name else loss)
+            continue
+        for _ in range(STEPS_PER_EPOCH if name == "one-cycle" else 1):
+            if scheduler.last_epoch + 1 < getattr(scheduler, "total_steps", math.inf):
+                scheduler.step()
     return out
 
 
@@ -98,4 +117,7 @@ if __name__ == "__main__":
         **{name: {"f32": trajectory(make, torch.float32, clip), "f64": trajectory(make, torch.float64, clip)}
            for name, (make, clip) in CASES.items()},
     })
-    save("schedules.json", {name: rates(make) for name, make in SCHEDULES.items()})
+    save("schedules.json", {
+        "test_losses": LOSSES,
+        "rates": {name: rates(name, make) for name, make in SCHEDULES.items()},
+    })
