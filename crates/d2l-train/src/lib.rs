@@ -15,6 +15,7 @@ pub mod plot;
 mod run;
 mod run_dir;
 pub mod schedule;
+pub mod tensorboard;
 mod trainer;
 
 pub use callback::{Callback, order};

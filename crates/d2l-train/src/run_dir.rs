@@ -1,6 +1,8 @@
 //! The folder of a run.
 
-use crate::{Checkpoint, CheckpointFolder, Error, Result, RunFolderFault, atomic, checkpoint::Fallback};
+use crate::{
+    Checkpoint, CheckpointFolder, Error, Result, RunFolderFault, atomic, checkpoint::Fallback, tensorboard,
+};
 use serde::{Serialize, de::DeserializeOwned};
 use std::{
     fs::{self, File, TryLockError},
@@ -12,13 +14,21 @@ const METRICS: &str = "metrics.jsonl";
 const CHECKPOINTS: &str = "checkpoints";
 const LOCK: &str = ".lock";
 /// What a run makes in its folder, and what is removed when another run overwrites it.
-const OWN: [&str; 6] = [CONFIG, METRICS, CHECKPOINTS, "curves.svg", "curves.png", LOCK];
+const OWN: [&str; 7] = [
+    CONFIG,
+    METRICS,
+    "metrics.csv",
+    CHECKPOINTS,
+    "curves.svg",
+    "curves.png",
+    LOCK,
+];
 
 /// The folder of a run, held by this process as long as the value lives:
 ///
 /// ```text
 /// config.toml          every option of the run, written first
-/// metrics.jsonl        a line per step or epoch
+/// metrics.jsonl        a line per step or epoch;   metrics.csv, events.out.tfevents.…  where they are asked for
 /// curves.svg, .png     the learning curves
 /// checkpoints/last     the newest checkpoint;   best, previous beside it
 /// .lock                locked by the process that trains (the lock goes with the process, not with the file)
@@ -68,7 +78,9 @@ impl RunDir {
             if !overwrite {
                 return refuse(RunFolderFault::Exists);
             }
-            for own in OWN.iter().filter(|&&own| own != LOCK) {
+            let events = |name: &&String| name.starts_with(tensorboard::FILE_PREFIX);
+            let events = names.iter().filter(events).map(String::as_str);
+            for own in OWN.into_iter().filter(|&own| own != LOCK).chain(events) {
                 let own = path.join(own);
                 let removed = if own.is_dir() {
                     fs::remove_dir_all(&own)
@@ -277,6 +289,8 @@ mod tests {
         run.write_config(&std::collections::BTreeMap::from([("seed", 7)]))
             .unwrap();
         fs::write(run.metrics_path(), "x\n").unwrap();
+        let events = path.join("events.out.tfevents.0000000000.0.d2l");
+        fs::write(&events, "x").unwrap();
         fs::write(path.join("notes.txt"), "mine").unwrap();
         assert_eq!(fault(RunDir::create(&path, true)), RunFolderFault::InUse);
         assert_eq!(fault(RunDir::open(&path)), RunFolderFault::InUse);
@@ -288,6 +302,10 @@ mod tests {
             Some(7)
         );
         let run = RunDir::create(&path, true).unwrap();
+        assert!(
+            !events.exists(),
+            "an older run's curves would stay in TensorBoard"
+        );
         assert!(!run.metrics_path().exists() && path.join("notes.txt").exists());
     }
 

@@ -62,6 +62,11 @@ impl CheckpointFolder {
         Self { path: path.into() }
     }
 
+    /// The folder.
+    pub fn folder(&self) -> &Path {
+        &self.path
+    }
+
     /// Where a checkpoint is.
     pub fn path(&self, kind: Kind) -> PathBuf {
         self.path.join(kind.name())

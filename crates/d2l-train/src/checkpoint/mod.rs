@@ -9,6 +9,7 @@
 //! A checkpoint is written as a whole under another name, synced, and renamed into place ([`CheckpointFolder`]), so a
 //! run killed at any moment leaves a usable one.
 
+mod epochs;
 mod folder;
 mod state_file;
 

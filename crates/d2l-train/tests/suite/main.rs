@@ -6,4 +6,5 @@ mod checkpoints;
 mod common;
 mod fit;
 mod plan;
+mod logs;
 mod resume;
