@@ -1,6 +1,6 @@
 //! Learning curves as pictures.
 
-use crate::{Error, Result, atomic, metrics::EpochRecord};
+use crate::{Error, LrCurve, LrPoint, Result, atomic, metrics::EpochRecord};
 use kuva::{
     backend::{raster::RasterBackend, svg::SvgBackend},
     plot::{LinePlot, ScatterPlot},
@@ -22,23 +22,89 @@ const MARKED_EPOCHS: usize = 40;
 /// # Errors
 /// When there is no epoch to draw, the file's ending is neither, or it cannot be written.
 pub fn learning_curves(runs: &[(&str, &[EpochRecord])], path: &Path) -> Result<()> {
+    if runs.iter().all(|(_, records)| records.is_empty()) {
+        return Err(Error::Plot {
+            path: path.to_owned(),
+            message: "no epoch has been recorded".into(),
+        });
+    }
+    save(&scene(runs), path)
+}
+
+/// Draws the losses of a search for a learning rate by the rate, on a logarithmic axis: those of the steps as points,
+/// the smoothed ones as a line, and a line down at the suggestion. An SVG or PNG file by the name's ending.
+///
+/// # Errors
+/// When there are fewer than two points, the file's ending is neither, or it cannot be written.
+pub fn learning_rates(curve: &LrCurve, path: &Path) -> Result<()> {
+    if curve.points.len() < 2 {
+        return Err(Error::Plot {
+            path: path.to_owned(),
+            message: "a search for a learning rate needs two steps at least".into(),
+        });
+    }
+    let points = |value: fn(&LrPoint) -> f64| -> Vec<(f64, f64)> {
+        curve
+            .points
+            .iter()
+            .map(|point| (point.learning_rate, value(point)))
+            .collect()
+    };
+    let losses = points(|point| point.loss);
+    let [train, smoothed, best, ..] = COLORS;
+    let mut plots = vec![
+        Plot::Scatter(
+            ScatterPlot::new()
+                .with_data(losses.clone())
+                .with_color(train)
+                .with_size(2.0),
+        ),
+        Plot::Line(
+            LinePlot::new()
+                .with_data(points(|point| point.smoothed))
+                .with_color(smoothed)
+                .with_stroke_width(2.0)
+                .with_legend("smoothed loss"),
+        ),
+    ];
+    if let Some(rate) = curve.suggestion() {
+        let heights = || losses.iter().map(|&(_, loss)| loss);
+        let (low, high) = (
+            heights().fold(f64::MAX, f64::min),
+            heights().fold(f64::MIN, f64::max),
+        );
+        let line = LinePlot::new()
+            .with_data(vec![(rate, low), (rate, high)])
+            .with_color(best);
+        plots.push(Plot::Line(
+            line.with_dashed().with_legend(format!("steepest at {rate:.2e}")),
+        ));
+    }
+    let layout = Layout::auto_from_plots(&plots)
+        .with_log_x()
+        .with_x_label("learning rate")
+        .with_y_label("loss");
+    let figure = Figure::new(1, 1)
+        .with_cell_size(520.0, 360.0)
+        .with_plots(vec![plots])
+        .with_layouts(vec![layout])
+        .with_shared_legend_bottom();
+    save(&figure.render(), path)
+}
+
+/// Writes a scene in the format of the file's ending.
+fn save(scene: &Scene, path: &Path) -> Result<()> {
     let failed = |message: String| Error::Plot {
         path: path.to_owned(),
         message,
     };
-    if runs.iter().all(|(_, records)| records.is_empty()) {
-        return Err(failed("no epoch has been recorded".into()));
-    }
-    let bytes = match path
+    let ending = path
         .extension()
         .and_then(|e| e.to_str())
-        .map(str::to_ascii_lowercase)
-        .as_deref()
-    {
-        Some("svg") => SvgBackend.render_scene(&scene(runs)).into_bytes(),
-        Some("png") => RasterBackend { scale: 2.0 }
-            .render_scene(&scene(runs))
-            .map_err(failed)?,
+        .map(str::to_ascii_lowercase);
+    let bytes = match ending.as_deref() {
+        Some("svg") => SvgBackend.render_scene(scene).into_bytes(),
+        Some("png") => RasterBackend { scale: 2.0 }.render_scene(scene).map_err(failed)?,
         _ => return Err(failed("the name must end in .svg or .png".into())),
     };
     atomic::write(path, &bytes)
@@ -174,6 +240,40 @@ mod tests {
         let path = folder.path().join("curves.PNG");
         learning_curves(&[("", &one)], &path).unwrap();
         assert!(std::fs::read(&path).unwrap().starts_with(b"\x89PNG"));
+    }
+
+    #[test]
+    fn a_search_for_a_learning_rate_shows_its_suggestion() {
+        let point = |step: i32| {
+            let loss = if step < 30 {
+                3.0 - 0.05 * f64::from(step)
+            } else {
+                2.0
+            };
+            LrPoint {
+                learning_rate: 1e-6 * 1.2f64.powi(step),
+                loss,
+                smoothed: loss,
+            }
+        };
+        let mut curve = LrCurve {
+            points: (0..50).map(point).collect(),
+            diverged: true,
+        };
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("rates.svg");
+        learning_rates(&curve, &path).unwrap();
+        let svg = std::fs::read_to_string(&path).unwrap();
+        for text in ["learning rate", "smoothed loss", "steepest at "] {
+            assert!(svg.contains(text), "{text}");
+        }
+        curve.points.truncate(1);
+        assert!(
+            learning_rates(&curve, &path)
+                .unwrap_err()
+                .to_string()
+                .contains("two steps")
+        );
     }
 
     #[test]

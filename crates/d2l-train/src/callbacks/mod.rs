@@ -1,5 +1,6 @@
 //! The callbacks of this crate.
 
+mod average_weights;
 mod checkpoints;
 mod csv_log;
 mod curves;
@@ -10,6 +11,7 @@ mod progress;
 mod stop;
 mod tensorboard;
 
+pub use average_weights::AverageWeights;
 pub use checkpoints::Checkpoints;
 pub use csv_log::CsvLog;
 pub use curves::Curves;

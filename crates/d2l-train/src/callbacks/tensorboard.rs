@@ -87,7 +87,7 @@ impl Callback for TensorBoard {
             events.scalar(tag, record.step, value)?;
         }
         if self.histograms {
-            for (name, var) in run.store().parameters() {
+            for (name, var) in run.store()?.parameters() {
                 let host = var.as_detached_tensor().to_device(&Device::Cpu)?;
                 let values = host.to_dtype(DType::F32)?.flatten_all()?.to_vec1::<f32>()?;
                 events.histogram(&format!("parameters/{name}"), record.step, &values)?;

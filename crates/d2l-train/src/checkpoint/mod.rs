@@ -3,6 +3,7 @@
 //! ```text
 //! weights.safetensors     parameters and buffers by name
 //! optimizer.safetensors   the optimiser's state by name
+//! averages.safetensors    averaged weights, of a run that keeps them
 //! state.json              everything else, with the length and SHA-256 of the two others and of itself
 //! ```
 //!
@@ -15,10 +16,10 @@ mod state_file;
 
 pub use folder::{CheckpointFolder, Fallback, Kind};
 pub(crate) use state_file::STATE;
-use state_file::{OPTIMIZER, StateFile, WEIGHTS};
+use state_file::{AVERAGES, OPTIMIZER, StateFile, WEIGHTS};
 
 use crate::{
-    CheckpointFault, Error, Result, Run, atomic,
+    Averages, CheckpointFault, Error, Result, Run, atomic,
     metrics::EpochRecord,
     run::{Position, RunState},
 };
@@ -36,6 +37,7 @@ pub struct Checkpoint {
     path: PathBuf,
     weights: HashMap<String, Tensor>,
     optimizer: HashMap<String, Tensor>,
+    averages: Option<HashMap<String, Tensor>>,
     state: RunState,
 }
 
@@ -67,10 +69,12 @@ impl Checkpoint {
             })
         };
         let (weights, optimizer) = (tensors(WEIGHTS)?, tensors(OPTIMIZER)?);
+        let averages = state.lists(AVERAGES).then(|| tensors(AVERAGES)).transpose()?;
         Ok(Self {
             path: path.to_owned(),
             weights,
             optimizer,
+            averages,
             state: state.run,
         })
     }
@@ -112,11 +116,23 @@ impl Checkpoint {
         Ok(params.load_tensors(&self.weights)?)
     }
 
+    /// The averaged weights of a run that keeps them, for the parameters of `params`
+    /// ([`Averages::load_into`] puts them there).
+    ///
+    /// # Errors
+    /// When they are of another model.
+    pub fn averages(&self, params: &ParamStore) -> Result<Option<Averages>> {
+        let averages = self.averages.as_ref();
+        let averages = averages.map(|state| Averages::from_state(state, params));
+        averages.transpose().map_err(|fault| self.fault(fault))
+    }
+
     /// Brings a run to this checkpoint's moment.
     pub(crate) fn restore(&self, run: &mut Run<'_>) -> Result<()> {
         run.set_state(&self.state).map_err(|fault| self.fault(fault))?;
         let store = run.store.clone();
         self.load_weights(&store)?;
+        run.averages = self.averages(&store)?;
         run.optimizer
             .set_state(&self.optimizer)
             .map_err(|fault| self.fault(fault))?;
@@ -138,7 +154,14 @@ impl Checkpoint {
         let (weights, optimizer) = (serialize(&weights)?, serialize(&run.optimizer_state()?)?);
         let mut state = StateFile::new(run.state()?);
         fs::create_dir_all(path).map_err(Error::io("create", path))?;
-        for (name, bytes) in [(WEIGHTS, weights), (OPTIMIZER, optimizer)] {
+        let averages = match &run.averages {
+            Some(averages) => Some((AVERAGES, serialize(&averages.state()?)?)),
+            None => None,
+        };
+        for (name, bytes) in [(WEIGHTS, weights), (OPTIMIZER, optimizer)]
+            .into_iter()
+            .chain(averages)
+        {
             state.add(name, &bytes);
             atomic::write_new(&path.join(name), &bytes)?;
         }

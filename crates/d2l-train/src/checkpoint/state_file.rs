@@ -12,6 +12,7 @@ const VERSION: u64 = 1;
 pub(crate) const STATE: &str = "state.json";
 pub(super) const WEIGHTS: &str = "weights.safetensors";
 pub(super) const OPTIMIZER: &str = "optimizer.safetensors";
+pub(super) const AVERAGES: &str = "averages.safetensors";
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct StateFile {
@@ -43,6 +44,11 @@ impl StateFile {
             sha256: sha256(bytes),
         };
         self.files.insert(name.to_owned(), digest);
+    }
+
+    /// Whether the checkpoint has a file of this name.
+    pub(super) fn lists(&self, file: &str) -> bool {
+        self.files.contains_key(file)
     }
 
     /// Whether `bytes` are what was written as `file`.

@@ -10,7 +10,7 @@ pub(crate) use state::{DataSize, RunState};
 pub use state::{Position, RandomState};
 
 use crate::{
-    Batch, Error, NonFinite, Optimizer, Result,
+    Averages, Batch, Error, NonFinite, Optimizer, Result,
     engine::Planned,
     loss::Reduction,
     metrics::{Confusion, EpochRecord, Evaluation, Pending, Running, TrainMetrics, class_indices, to_f64},
@@ -37,6 +37,8 @@ pub struct Run<'a> {
     pub(crate) warnings: Vec<Warning>,
     /// Where the newest checkpoint that this process wrote was.
     pub(crate) saved: Option<Position>,
+    /// Averaged weights, if a callback keeps them.
+    pub(crate) averages: Option<Averages>,
     pending: Vec<Pending>,
     read_every: usize,
     last_loss: Option<f64>,
@@ -102,6 +104,7 @@ impl<'a> Run<'a> {
             stage: Stage::Train,
             warnings: Vec::new(),
             saved: None,
+            averages: None,
             pending: Vec::new(),
             read_every,
             last_loss: None,
@@ -212,6 +215,11 @@ impl<'a> Run<'a> {
     /// What was noticed so far.
     pub fn warnings(&self) -> &[Warning] {
         &self.warnings
+    }
+
+    /// The averaged weights ([`crate::callbacks::AverageWeights`]).
+    pub fn averages(&self) -> Option<&Averages> {
+        self.averages.as_ref()
     }
 
     /// Adds a warning.

@@ -1,9 +1,9 @@
 //! What a run can be asked to write besides its log: a table, events for TensorBoard, checkpoints of epochs.
 
-use crate::common::{BATCHES, EPOCHS, train};
+use crate::common::{BATCHES, EPOCHS, build, train};
 use d2l_train::{
-    Callback, Checkpoint, CheckpointFolder, Outcome,
-    callbacks::{CsvLog, KeepLast, StepLimit, TensorBoard},
+    Averaging, Callback, Checkpoint, CheckpointFolder, Outcome,
+    callbacks::{AverageWeights, CsvLog, KeepLast, StepLimit, TensorBoard},
 };
 use std::{fs, path::Path};
 
@@ -110,4 +110,33 @@ fn only_the_last_epochs_are_kept_and_each_can_be_opened() {
         .epochs()
         .unwrap();
     assert!(none.is_empty());
+}
+
+#[test]
+fn averaged_weights_go_through_a_stop_to_the_bit() {
+    for (averaging, moments) in [
+        (Averaging::Ema { decay: 0.9 }, EPOCHS * BATCHES),
+        (Averaging::Swa { start: 2 }, EPOCHS - 1),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let (whole, stopped) = (folder.path().join("whole"), folder.path().join("stopped"));
+        let average = || -> Box<dyn Callback> { Box::new(AverageWeights(averaging)) };
+        let _: Outcome = train(&whole, 0, vec![average()]).unwrap();
+        for limit in [BATCHES + 2, 2 * BATCHES + 1, u64::MAX] {
+            let _: Outcome = train(&stopped, 0, vec![average(), Box::new(StepLimit(limit))]).unwrap();
+        }
+        let file = "checkpoints/last/averages.safetensors";
+        let [one, two] = [&whole, &stopped].map(|run| fs::read(run.join(file)).unwrap());
+        assert!(one == two, "{averaging:?}");
+
+        let checkpoint = Checkpoint::open(&whole.join("checkpoints/last")).unwrap();
+        let (_, params) = build();
+        checkpoint.load_weights(&params).unwrap();
+        let averages = checkpoint.averages(&params).unwrap().unwrap();
+        assert_eq!(averages.moments(), moments, "{averaging:?}");
+        let last = params.get("output.weight").unwrap().to_vec2::<f32>().unwrap();
+        averages.load_into(&params).unwrap();
+        let averaged = params.get("output.weight").unwrap().to_vec2::<f32>().unwrap();
+        assert_ne!(last, averaged);
+    }
 }

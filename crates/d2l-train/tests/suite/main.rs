@@ -5,6 +5,6 @@
 mod checkpoints;
 mod common;
 mod fit;
-mod plan;
 mod logs;
+mod plan;
 mod resume;
