@@ -36,6 +36,13 @@ impl LayerSpec for Activation {
         }
     }
 
+    fn details(&self) -> String {
+        match self {
+            Self::LeakyRelu { slope } => format!("slope {slope}"),
+            _ => String::new(),
+        }
+    }
+
     fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>> {
         Ok(input.to_vec())
     }
