@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 use clap_complete::Shell;
+use d2l_nn::layers::Activation;
 
 use super::DataSourceArgs;
 
@@ -59,6 +60,22 @@ pub(crate) struct SummaryArgs {
     /// Multiple of the channels of the paper's network, for models that come in widths.
     #[arg(long, value_name = "X")]
     pub(crate) width: Option<f64>,
+
+    /// Sizes of the hidden fully connected layers, for mlp, alexnet and vgg.
+    #[arg(long, value_name = "N,…", value_delimiter = ',')]
+    pub(crate) hidden: Option<Vec<usize>>,
+
+    /// What follows mlp's hidden layers: relu, sigmoid, tanh, gelu, silu or leaky-relu.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) activation: Option<Activation>,
+
+    /// Local response normalisation, for alexnet.
+    #[arg(long)]
+    pub(crate) local_response_norm: bool,
+
+    /// Print the layers as a tree with their hyper-parameters instead.
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) tree: bool,
 
     /// Print a JSON document.
     #[arg(long, help_heading = "Output")]
@@ -231,6 +248,7 @@ pub(crate) struct PlotArgs {
 #[command(after_help = "\
 Examples:
   d2l export lenet -o lenet.safetensors
+  d2l export lenet -o for-pytorch.safetensors --layout torch
   d2l train lenet --init-from lenet.safetensors --lr 0.1")]
 pub(crate) struct ExportArgs {
     /// A run folder, or a name under runs/.
@@ -262,6 +280,10 @@ pub(crate) struct ExportArgs {
 pub(crate) enum LayoutName {
     /// This project's names.
     D2l,
+    /// The names of the book's PyTorch definitions.
+    Torch,
+    /// torchvision's names, for alexnet, vgg, googlenet, resnet and densenet.
+    Torchvision,
 }
 
 /// `d2l bench`.
