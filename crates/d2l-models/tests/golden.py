@@ -24,7 +24,7 @@ from torchvision.models import densenet as tv_densenet
 from torchvision.models import resnet as tv_resnet
 from torchvision.models.googlenet import GoogLeNet as TorchvisionGoogLeNet
 
-BATCH, CLASSES, SAMPLES = 4, 5, 16
+BATCH, CLASSES, SAMPLES = 8, 5, 16
 
 # --- Numbers that both sides make -------------------------------------------------------------------------------
 
@@ -48,13 +48,13 @@ def numbers(name, shape, scale=1.0, offset=0.0):
     return torch.from_numpy(values.astype(np.float64)).reshape(shape)
 
 
-def fill(name, tensor):
+def fill(name, tensor, gain):
     kind = name.rsplit(".", 1)[-1]
     if tensor.dim() >= 2:  # He's bound
         fan_in = math.prod(tensor.shape[1:])
         return numbers(name, tensor.shape, np.sqrt(np.float32(6) / np.float32(fan_in)))
     scale, offset = {
-        "weight": (0.2, 0.7),
+        "weight": (gain / 4, gain),
         "bias": (0.1, 0.0),
         "running_mean": (0.2, 0.0),
         "running_var": (0.3, 1.0),
@@ -370,25 +370,61 @@ def put(name, array):
     tensors[name] = np.ascontiguousarray(array)
 
 
+def run(build, gain, xs, mode, dtype):
+    """Logits, a row per parameter's gradient and a row per buffer, and the state dict."""
+    network = build().to(dtype)
+    network.train(mode == "train")
+    state = network.state_dict()
+    with torch.no_grad():
+        for key, tensor in state.items():
+            if not key.endswith("num_batches_tracked"):
+                tensor.copy_(fill(key, tensor, gain))
+    logits = network(xs.to(dtype))
+    (logits * numbers("loss", logits.shape).to(dtype)).sum().div(BATCH).backward()
+    parameters = network.named_parameters()
+    rows = [digest(key, (p.grad if p.grad is not None else torch.zeros_like(p)).double()) for key, p in parameters]
+    buffers = network.named_buffers()
+    statistics = [digest(key, b.double()) for key, b in buffers if not key.endswith("num_batches_tracked")]
+    return logits.detach().double().numpy(), np.array(rows), np.array(statistics), state
+
+
+def distance(one, other):
+    """How far two runs are apart, as a share of what the test allows."""
+    logits = np.abs(one[0] - other[0]).max() / (1e-5 * np.abs(one[0]).max())
+    largest = one[1][:, 1:2]
+    # Batch norm takes some biases away again: their gradient is 0, and in f32 rounding is left of it.
+    zero = largest < 1e-9 * largest.max()
+    allowed = np.where(zero, 1e-5 * largest.max(), 1e-4 * largest + 1e-7 * largest.max())
+    gradients = np.abs(one[1][:, 3:] - other[1][:, 3:]) / allowed
+    return max(logits, gradients.max())
+
+
 def case(name, build, input_shape):
-    xs = numbers("input", (BATCH, *input_shape))
-    for mode in ["train", "eval"]:
-        network = build().double()
-        network.train(mode == "train")
-        state = network.state_dict()
-        with torch.no_grad():
-            for key, tensor in state.items():
-                if not key.endswith("num_batches_tracked"):
-                    tensor.copy_(fill(key, tensor))
-        logits = network(xs)
-        (logits * numbers("loss", logits.shape)).sum().div(BATCH).backward()
-        put(f"{name}.{mode}.logits", logits.detach().numpy())
-        parameters = network.named_parameters()
-        rows = [digest(key, p.grad if p.grad is not None else torch.zeros_like(p)) for key, p in parameters]
-        put(f"{name}.{mode}.gradients", np.array(rows, dtype=np.float32))
-        buffers = [(key, b) for key, b in network.named_buffers() if not key.endswith("num_batches_tracked")]
-        if mode == "train" and buffers:
-            put(f"{name}.buffers", np.array([digest(*b) for b in buffers], dtype=np.float32))
+    # Batch norm's weights are about this; what residual blocks add is to be small beside what they pass on, or a
+    # network of fifty of them magnifies rounding without bounds.
+    gain = 0.1 if "resnet" in name else 0.75
+    # Within rounding of a kink (of ReLU, of a maximum) two right computations differ; so an input is looked for on
+    # which PyTorch's own f32 agrees with its f64. Where there is none (torchvision's GoogLeNet: batch norm behind
+    # every convolution and nothing that passes them by), the test allows four times PyTorch's own distance.
+    tries = []
+    for seed in range(8):
+        xs = numbers(f"input{seed}", (BATCH, *input_shape))
+        runs = {mode: run(build, gain, xs, mode, torch.float64) for mode in ["train", "eval"]}
+        share = max(distance(runs[mode], run(build, gain, xs, mode, torch.float32)) for mode in runs)
+        tries.append((share, seed, runs))
+        if share < 0.4:
+            break
+    share, seed, runs = min(tries, key=lambda one: one[0])
+    print(f"{name}: input {seed}, PyTorch's f32 is off by {share:.3f} of the tolerance", flush=True)
+    put(f"{name}.slack", np.array([4 * share if share > 1 else 1], dtype=np.float32))
+    put(f"{name}.gain", np.array([gain], dtype=np.float32))
+    put(f"{name}.input", np.array([seed], dtype=np.uint8))
+    for mode, (logits, gradients, _, _) in runs.items():
+        put(f"{name}.{mode}.logits", logits)
+        put(f"{name}.{mode}.gradients", gradients.astype(np.float32))
+    _, _, statistics, state = runs["train"]
+    if len(statistics):
+        put(f"{name}.buffers", statistics.astype(np.float32))
     lines = [f"{key} {list(tensor.shape)}" for key, tensor in state.items()]
     put(f"{name}.names", np.frombuffer("\n".join(lines).encode(), dtype=np.uint8))
 
@@ -409,23 +445,23 @@ CASES = {
     "vgg16": (lambda: vgg([2, 2, 3, 3, 3]), (1, 32, 32)),
     "vgg19": (lambda: vgg([2, 2, 4, 4, 4]), (1, 32, 32)),
     "nin": (nin, (1, 71, 71)),
-    "googlenet": (googlenet, (1, 64, 64)),
-    "resnet18": (lambda: resnet([2, 2, 2, 2]), (1, 64, 64)),
-    "resnet34": (lambda: resnet([3, 4, 6, 3]), (1, 64, 64)),
-    "resnet50": (lambda: deep_resnet([3, 4, 6, 3]), (1, 64, 64)),
-    "resnet101": (lambda: deep_resnet([3, 4, 23, 3]), (1, 64, 64)),
-    "resnet152": (lambda: deep_resnet([3, 8, 36, 3]), (1, 64, 64)),
-    "densenet": (densenet, (1, 64, 64)),
+    "googlenet": (googlenet, (1, 96, 96)),
+    "resnet18": (lambda: resnet([2, 2, 2, 2]), (1, 96, 96)),
+    "resnet34": (lambda: resnet([3, 4, 6, 3]), (1, 96, 96)),
+    "resnet50": (lambda: deep_resnet([3, 4, 6, 3]), (1, 96, 96)),
+    "resnet101": (lambda: deep_resnet([3, 4, 23, 3]), (1, 96, 96)),
+    "resnet152": (lambda: deep_resnet([3, 8, 36, 3]), (1, 96, 96)),
+    "densenet": (densenet, (1, 96, 96)),
     "torchvision-resnet": (
         lambda: tv_resnet.ResNet(tv_resnet.BasicBlock, [1, 1, 1, 1], num_classes=CLASSES),
-        (3, 48, 48),
+        (3, 64, 64),
     ),
     "torchvision-resnet-deep": (
         lambda: tv_resnet.ResNet(tv_resnet.Bottleneck, [1, 1, 1, 1], num_classes=CLASSES),
-        (3, 48, 48),
+        (3, 64, 64),
     ),
-    "torchvision-densenet": (torchvision_densenet, (3, 48, 48)),
-    "torchvision-googlenet": (GoogLeNet, (3, 64, 64)),
+    "torchvision-densenet": (torchvision_densenet, (3, 64, 64)),
+    "torchvision-googlenet": (GoogLeNet, (3, 96, 96)),
 }
 
 

@@ -11,7 +11,7 @@ use d2l_models::{
 use d2l_nn::{Network, ParamStore, Rng, Supervised, TensorName, layers::Activation};
 use std::{collections::HashMap, path::Path};
 
-const BATCH: usize = 4;
+const BATCH: usize = 8;
 const CLASSES: usize = 5;
 const SAMPLES: usize = 16;
 
@@ -36,14 +36,14 @@ fn numbers(name: &str, count: usize, scale: f32, offset: f32) -> Vec<f32> {
         .collect()
 }
 
-fn fill(name: &str, shape: &[usize]) -> Tensor {
+fn fill(name: &str, shape: &[usize], gain: f32) -> Tensor {
     let count = shape.iter().product();
     let values = match name.rsplit('.').next().unwrap() {
         _ if shape.len() >= 2 => {
             let fan_in: usize = shape.iter().skip(1).product();
             numbers(name, count, (6.0 / fan_in as f32).sqrt(), 0.0)
         }
-        "weight" => numbers(name, count, 0.2, 0.7),
+        "weight" => numbers(name, count, gain / 4.0, gain),
         "bias" => numbers(name, count, 0.1, 0.0),
         "running_mean" => numbers(name, count, 0.2, 0.0),
         "running_var" => numbers(name, count, 0.3, 1.0),
@@ -177,9 +177,9 @@ fn case(name: &str) -> (Supervised, Vec<usize>, Layout) {
                 paper: true,
                 ..ResNet::book([1; 4])
             };
-            (resnet(paper), &[3, 48, 48], Layout::Torchvision)
+            (resnet(paper), &[3, 64, 64], Layout::Torchvision)
         }
-        "torchvision-resnet-deep" => (resnet(ResNet::deep([1; 4])), &[3, 48, 48], Layout::Torchvision),
+        "torchvision-resnet-deep" => (resnet(ResNet::deep([1; 4])), &[3, 64, 64], Layout::Torchvision),
         "torchvision-densenet" => {
             let options = DenseNet {
                 growth: 8,
@@ -188,7 +188,7 @@ fn case(name: &str) -> (Supervised, Vec<usize>, Layout) {
             };
             (
                 alone(densenet(&options, CLASSES)),
-                &[3, 48, 48],
+                &[3, 64, 64],
                 Layout::Torchvision,
             )
         }
@@ -205,9 +205,9 @@ fn case(name: &str) -> (Supervised, Vec<usize>, Layout) {
                     }
                 }
             }
-            (network, &[3, 64, 64], Layout::Torchvision)
+            (network, &[3, 96, 96], Layout::Torchvision)
         }
-        _ => (registered(name, narrow()), &[1, 64, 64], Layout::Torch),
+        _ => (registered(name, narrow()), &[1, 96, 96], Layout::Torch),
     };
     (network, input.to_vec(), layout)
 }
@@ -230,14 +230,16 @@ fn check(golden: &Golden, name: &str) -> [f64; 3] {
             theirs.sort_unstable();
         }
         assert_eq!(ours, theirs, "{name}");
+        let gain = golden.0[&format!("{name}.gain")].to_vec1::<f32>().unwrap()[0];
         for TensorName { in_file, in_store } in &names {
             if let Some(mine) = in_store {
                 let shape = params.get(mine).unwrap().dims().to_vec();
-                params.set(mine, &fill(in_file, &shape)).unwrap();
+                params.set(mine, &fill(in_file, &shape, gain)).unwrap();
             }
         }
         let shape = [&[BATCH], input.as_slice()].concat();
-        let xs = numbers("input", shape.iter().product(), 1.0, 0.0);
+        let seed = golden.0[&format!("{name}.input")].to_vec1::<u8>().unwrap()[0];
+        let xs = numbers(&format!("input{seed}"), shape.iter().product(), 1.0, 0.0);
         let xs = Tensor::from_vec(xs, shape, &Device::Cpu).unwrap();
 
         let logits = if train {
@@ -273,8 +275,7 @@ fn check(golden: &Golden, name: &str) -> [f64; 3] {
                 .collect()
         };
         let rows = golden.rows(&format!("{name}.{mode}.gradients"));
-        // A bias that batch norm takes away again has no gradient but rounding: measured against the largest of all.
-        let floor = 1e-6 * rows.iter().fold(0f64, |most, row| most.max(f64::from(row[1])));
+        let most = rows.iter().fold(0f64, |most, row| most.max(f64::from(row[1])));
         let parameters = kind(&[".weight", ".bias"]);
         assert_eq!(parameters.len(), rows.len());
         for (parameter, row) in parameters.iter().zip(&rows) {
@@ -286,11 +287,17 @@ fn check(golden: &Golden, name: &str) -> [f64; 3] {
                 );
                 continue;
             };
-            let share = compare(parameter, gradient, row, 1e-4, floor);
-            assert!(
-                share <= 1.0,
-                "{name} {mode}: the gradient of {parameter} is off {share} times too far"
-            );
+            // A bias that batch norm takes away again has no gradient but rounding.
+            let zero = f64::from(row[1]) < 1e-9 * most;
+            let (tolerance, floor) = if zero {
+                (0.0, 1e-5 * most)
+            } else {
+                (1e-4, 1e-7 * most)
+            };
+            let share = compare(parameter, gradient, row, tolerance, floor);
+            if share > 1.0 {
+                eprintln!("{name} {mode}: the gradient of {parameter} is off {share:.2} times too far");
+            }
             worst[1] = worst[1].max(share);
         }
         let rows = golden.rows(&format!("{name}.buffers"));
@@ -341,7 +348,10 @@ fn logits_gradients_and_running_statistics_are_pytorchs() {
     for name in CASES {
         let start = std::time::Instant::now();
         let worst = check(&golden, name);
-        failed |= worst.iter().any(|share| *share > 1.0);
+        // More than the tolerance only where PyTorch's own f32 needs more: see golden.py.
+        let slack = golden.0[&format!("{name}.slack")].to_vec1::<f32>().unwrap()[0];
+        assert!(slack == 1.0 || name == "torchvision-googlenet", "{name}: {slack}");
+        failed |= worst.iter().any(|share| *share > f64::from(slack));
         let [logits, gradients, statistics] = worst;
         report += &format!(
             "{name:24} logits {logits:.3} of 1e-5, gradients {gradients:.3} of 1e-4, statistics {statistics:.3} of 1e-5, {:.1} s\n",

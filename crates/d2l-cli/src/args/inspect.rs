@@ -223,6 +223,48 @@ pub(crate) struct PredictArgs {
     pub(crate) json: bool,
 }
 
+/// `d2l features`.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  d2l features lenet --test 0               the first test picture
+  d2l features resnet18 shoe.png -o shoe    a picture of yours, as pictures in the folder shoe
+
+Each map is brightest where it is largest and black where it is smallest, on a scale of its own; a map
+that is black all over has one value. Kernels are red where they add, blue where they subtract.")]
+pub(crate) struct FeaturesArgs {
+    /// A run folder, or a name under runs/.
+    pub(crate) run: PathBuf,
+
+    /// The picture (PNG or JPEG).
+    #[arg(value_name = "IMAGE", required_unless_present = "test")]
+    pub(crate) image: Option<PathBuf>,
+
+    /// A picture of the test set, by its number from 0, instead.
+    #[arg(long, value_name = "I", conflicts_with = "image")]
+    pub(crate) test: Option<usize>,
+
+    /// The folder to write to [default: features in the run folder].
+    #[arg(short, long, value_name = "DIR")]
+    pub(crate) output: Option<PathBuf>,
+
+    /// Swap black and white: the data sets of this book are bright on black.
+    #[arg(long, conflicts_with = "test")]
+    pub(crate) invert: bool,
+
+    /// Which weights: `last` or `best`.
+    #[arg(long, value_name = "NAME", default_value = "last")]
+    pub(crate) checkpoint: CheckpointName,
+
+    /// Where to compute and where the data may come from.
+    #[command(flatten)]
+    pub(crate) place: PlaceArgs,
+
+    /// Print a JSON document.
+    #[arg(long, help_heading = "Output")]
+    pub(crate) json: bool,
+}
+
 /// `d2l plot`.
 #[derive(Args, Debug)]
 #[command(after_help = "\
