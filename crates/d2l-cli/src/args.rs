@@ -7,8 +7,8 @@ use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Parser, Subcommand, ValueEnum};
 
 pub(crate) use inspect::{
-    BenchArgs, CheckpointName, CompletionsArgs, DataArgs, DataCommand, EvalArgs, ExportArgs, LayoutName,
-    ListArgs, ListWhat, PlaceArgs, PlotArgs, PredictArgs, ShowArgs, SplitName, SummaryArgs,
+    BenchArgs, CheckpointName, CompletionsArgs, DataArgs, DataCommand, EvalArgs, ExportArgs, FeaturesArgs,
+    LayoutName, ListArgs, ListWhat, PlaceArgs, PlotArgs, PredictArgs, ShowArgs, SplitName, SummaryArgs,
 };
 pub(crate) use train::{DataSourceArgs, Settings, TrainArgs};
 
@@ -66,6 +66,8 @@ pub(crate) enum Command {
     Predict(PredictArgs),
     /// Draw learning curves, several runs over each other.
     Plot(PlotArgs),
+    /// Draw what each convolution of a trained network makes of a picture, and its first kernels.
+    Features(FeaturesArgs),
     /// Write a run's weights as a safetensors file.
     Export(ExportArgs),
     /// Measure the speed of a network on synthetic data.

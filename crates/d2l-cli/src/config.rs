@@ -176,7 +176,7 @@ pub(crate) fn resolve(settings: &Settings, origins: &Origins) -> Result<Plan> {
     if spec.task != Task::Classification {
         let name = spec.name;
         return Err(Failure::usage(format!(
-            "{name} is no classifier, and `d2l train` has data for those only"
+            "{name} tells no classes of pictures apart, and `d2l train` has data for such models only"
         )));
     }
     let dataset = settings.dataset.as_deref().unwrap_or(BOOK_DATASET);
@@ -216,11 +216,9 @@ pub(crate) fn resolve(settings: &Settings, origins: &Origins) -> Result<Plan> {
     let every = settings.checkpoint_every.as_deref().unwrap_or("1");
     let every = faults.take("checkpoint-every", every.parse::<CheckpointEvery>());
 
-    let options = ModelOptions {
-        classes: dataset.map(|dataset| dataset.class_names.len()),
-        width: settings.width,
-        dropout: settings.dropout,
-    };
+    let classes = dataset.map(|dataset| dataset.class_names.len());
+    let options = faults.take("activation", settings.model_options(classes));
+    let options = options.unwrap_or_default();
     let network = match spec.network(&options) {
         Ok(network) => Some(network),
         Err(error) => {
@@ -375,6 +373,9 @@ impl Plan {
             seed: Some(self.seed),
             dropout: self.options.dropout,
             width: self.options.width,
+            hidden: self.options.hidden.clone(),
+            activation: self.options.activation.map(|activation| activation.to_string()),
+            local_response_norm: self.options.local_response_norm,
             device: Some(self.device.to_string()),
             engine: Some(self.engine.to_string()),
             threads: Some(self.threads),

@@ -82,6 +82,43 @@ pub(crate) fn draw(title: &str, cells: &[Cell]) -> Result<RgbImage> {
     Ok(canvas)
 }
 
+/// About how wide a sheet of tiles becomes.
+const SHEET_PIXELS: u32 = 1400;
+/// What a tile is enlarged to at most.
+const MOST_TILE_PIXELS: u32 = 196;
+const TILE_GAP: u32 = 3;
+
+/// Draws many pictures of one size without captions, as near to a square as they go.
+pub(crate) fn tiles(title: &str, tiles: &[RgbImage]) -> Result<RgbImage> {
+    let Some((width, height)) = tiles.first().map(RgbImage::dimensions) else {
+        return Err(Failure::work("there are no pictures to draw"));
+    };
+    let columns = (tiles.len() as f64).sqrt().ceil() as u32;
+    let rows = (tiles.len() as u32).div_ceil(columns);
+    let side = width.max(height).max(1);
+    let room = (SHEET_PIXELS / columns)
+        .saturating_sub(TILE_GAP)
+        .min(MOST_TILE_PIXELS);
+    let factor = (room / side).max(1);
+    let (step_x, step_y) = (width * factor + TILE_GAP, height * factor + TILE_GAP);
+    let top = GAP + 2 * LINE_PIXELS;
+    let title_width = title.chars().count() as u32 * (LETTER_PIXELS + 2);
+    let sheet_width = (columns * step_x).max(title_width) + 2 * GAP;
+    let mut scene = Scene::new(f64::from(sheet_width), f64::from(top + rows * step_y + GAP));
+    let (middle, baseline) = (f64::from(sheet_width) / 2.0, f64::from(GAP + LINE_PIXELS));
+    scene.add(text(middle, baseline, title, Tone::Plain, true));
+    let mut canvas = render(&scene)?;
+    let left = (sheet_width - columns * step_x) / 2;
+    for (index, tile) in (0..).zip(tiles) {
+        let (corner_x, corner_y) = (left + index % columns * step_x, top + index / columns * step_y);
+        for (x, y, pixel) in tile.enumerate_pixels() {
+            let (x, y) = (corner_x + x * factor, corner_y + y * factor);
+            fill(&mut canvas, x, y, factor, factor, pixel.0);
+        }
+    }
+    Ok(canvas)
+}
+
 /// A picture as the bytes of a PNG file.
 pub(crate) fn to_png(picture: &RgbImage) -> Result<Vec<u8>> {
     let mut bytes = std::io::Cursor::new(Vec::new());
@@ -169,9 +206,13 @@ fn captions(title: &str, cells: &[Cell], layout: &Layout) -> Result<RgbImage> {
             scene.add(text(middle, baseline, content, *tone, false));
         }
     }
+    render(&scene)
+}
+
+fn render(scene: &Scene) -> Result<RgbImage> {
     let png = RasterBackend::new()
         .with_scale(1.0)
-        .render_scene(&scene)
+        .render_scene(scene)
         .map_err(Failure::work)?;
     Ok(image::load_from_memory(&png)
         .doing(|| "drawing the captions")?
@@ -235,7 +276,24 @@ mod tests {
     }
 
     #[test]
+    fn tiles_stand_side_by_side() {
+        let tile = |shade: u8| RgbImage::from_pixel(4, 2, Rgb([shade; 3]));
+        let sheet = tiles("five", &[10, 20, 30, 40, 50].map(tile)).unwrap();
+        // Three columns and two rows, each tile 49 times as large.
+        let shades: Vec<u8> = sheet.pixels().map(|pixel| pixel.0[0]).collect();
+        for shade in [10, 20, 30, 40, 50] {
+            let count = shades.iter().filter(|s| **s == shade).count();
+            assert!(
+                (4 * 49 * 2 * 49..4 * 49 * 2 * 49 + 200).contains(&count),
+                "{shade}: {count}"
+            );
+        }
+        assert!(sheet.width() >= 3 * (4 * 49 + TILE_GAP) && sheet.height() >= 2 * (2 * 49 + TILE_GAP));
+    }
+
+    #[test]
     fn an_empty_grid_is_refused() {
         assert!(draw("none", &[]).is_err());
+        assert!(tiles("none", &[]).is_err());
     }
 }

@@ -63,6 +63,7 @@ fn run(cli: Cli) -> Result<()> {
         Command::Eval(args) => commands::eval(&args, ui(args.json)),
         Command::Predict(args) => commands::predict(&args, ui(args.json)),
         Command::Plot(args) => commands::plot(&args, ui(args.json)),
+        Command::Features(args) => commands::features(&args, ui(args.json)),
         Command::Export(args) => commands::export(&args, ui(args.json)),
         Command::Bench(args) => commands::bench(&args, ui(args.json)),
         Command::Data(args) => commands::data(&args, ui(args.json)),

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Device};
 use d2l_data::{DataSet, DatasetSpec};
-use d2l_models::{ModelOptions, ModelSpec};
-use d2l_nn::{Model, ParamStore, Rng};
+use d2l_models::ModelSpec;
+use d2l_nn::{Model, Network, ParamStore, Rng};
 use d2l_train::{Checkpoint, CheckpointKind, RunFiles};
 
 use crate::args::{CheckpointName, PlaceArgs, Settings};
@@ -102,18 +102,16 @@ impl StoredRun {
         }
     }
 
+    /// The description of the network.
+    pub(crate) fn network(&self) -> Result<Network> {
+        let options = self.settings.model_options(Some(self.record.classes.len()))?;
+        Ok(self.spec.network(&options)?)
+    }
+
     /// The network with the weights of a checkpoint.
     pub(crate) fn model(&self, checkpoint: &Checkpoint, device: &Device) -> Result<(Model, ParamStore)> {
-        let options = ModelOptions {
-            classes: Some(self.record.classes.len()),
-            width: self.settings.width,
-            dropout: self.settings.dropout,
-        };
         let params = ParamStore::new(DType::F32, device);
-        let model = self
-            .spec
-            .network(&options)?
-            .build(&self.record.input, &params, &Rng::new(0))?;
+        let model = self.network()?.build(&self.record.input, &params, &Rng::new(0))?;
         checkpoint.load_weights(&params)?;
         Ok((model, params))
     }

@@ -1,6 +1,7 @@
+use crate::{alexnet::classifier, scaled};
 use d2l_nn::{
     Init, Network,
-    layers::{Activation, Conv2d, Dropout, Flatten, Linear, Pool2d},
+    layers::{Activation, Conv2d, Pool2d},
 };
 
 /// A stage: that many 3×3 convolutions of that many channels, then 2×2 max pooling.
@@ -20,10 +21,24 @@ pub const VGG19: [VggStage; 5] = [(2, 64), (2, 128), (4, 256), (4, 512), (4, 512
 pub struct Vgg {
     /// The stages.
     pub stages: Vec<VggStage>,
-    /// Factor on the convolutions' channels (the fully connected layers keep their 4096).
+    /// Factor on the convolutions' channels.
     pub width: f64,
+    /// Sizes of the two hidden fully connected layers.
+    pub hidden: [usize; 2],
     /// Probability of dropout behind the two hidden fully connected layers.
     pub dropout: f64,
+}
+
+impl Vgg {
+    /// The paper's network of those stages.
+    pub fn new(stages: &[VggStage]) -> Self {
+        Self {
+            stages: stages.to_vec(),
+            width: 1.0,
+            hidden: [4096; 2],
+            dropout: 0.5,
+        }
+    }
 }
 
 /// VGG (Simonyan & Zisserman 2014, the book's section 7.2): stages of 3×3 convolutions that halve the picture, then
@@ -34,7 +49,7 @@ pub struct Vgg {
 pub fn vgg(name: &str, options: &Vgg, classes: usize) -> Network {
     let mut network = Network::new(name);
     for (i, &(convolutions, channels)) in options.stages.iter().enumerate() {
-        let channels = ((channels as f64 * options.width).round() as usize).max(1);
+        let channels = scaled(channels, options.width);
         let mut stage = Network::new("stage");
         for n in 1..=convolutions {
             stage = stage
@@ -43,14 +58,12 @@ pub fn vgg(name: &str, options: &Vgg, classes: usize) -> Network {
         }
         network = network.add(format!("stage{}", i + 1), stage.add("pool", Pool2d::max(2, 2)));
     }
-    network
-        .add("flatten", Flatten)
-        .add("linear1", Linear::new(4096))
-        .add("relu1", Activation::Relu)
-        .add("dropout1", Dropout { p: options.dropout })
-        .add("linear2", Linear::new(4096))
-        .add("relu2", Activation::Relu)
-        .add("dropout2", Dropout { p: options.dropout })
-        .add("output", Linear::new(classes))
-        .weight_init(Init::XavierUniform)
+    classifier(
+        network,
+        ["relu1", "relu2"],
+        options.hidden,
+        options.dropout,
+        classes,
+    )
+    .weight_init(Init::XavierUniform)
 }

@@ -4,8 +4,8 @@
 
 use candle_core::{DType, Device, Tensor};
 use candle_nn::ModuleT;
-use d2l_models::{ModelError, ModelOptions, REGISTRY, find};
-use d2l_nn::{ParamStore, Rng, ops};
+use d2l_models::{GoogLeNet, ModelError, ModelOptions, REGISTRY, Task, find, googlenet_with_auxiliaries};
+use d2l_nn::{ParamStore, Rng, layers::Activation, ops};
 use std::collections::HashSet;
 
 /// Output shape of each layer, as the book prints it.
@@ -128,6 +128,9 @@ fn the_zoo_has_the_books_shapes() {
 #[test]
 fn parameter_counts_are_the_books() {
     for (name, count) in [
+        ("linear", 3),
+        ("logistic", 3),
+        ("perceptron", 3),
         ("softmax", 7_850),
         ("mlp", 203_530),
         ("lenet", 61_706),
@@ -145,32 +148,58 @@ fn parameter_counts_are_the_books() {
     }
 }
 
-/// How each model is tried below: picture size, number of steps, learning rate.
-fn trial(name: &str) -> (usize, usize, f64) {
-    match name {
-        "softmax" | "mlp" => (28, 20, 0.1),
-        "lenet" => (28, 60, 0.5), // Sigmoids begin slowly.
-        "lenet-bn" => (28, 20, 0.5),
-        "alexnet" => (67, 3, 0.01),
-        "vgg11" | "vgg13" | "vgg16" | "vgg19" => (32, 3, 0.01),
-        "nin" => (71, 12, 0.05),
-        _ => (48, 5, 0.01),
-    }
+/// Every kind of layer of the model at little cost: narrow, on small pictures.
+fn small(name: &str) -> (ModelOptions, Vec<usize>) {
+    let input = match name {
+        "linear" | "logistic" | "perceptron" => vec![2],
+        "softmax" | "mlp" | "lenet" | "lenet-bn" => vec![1, 28, 28],
+        "alexnet" | "nin" => vec![1, 71, 71],
+        "vgg11" | "vgg13" | "vgg16" | "vgg19" => vec![1, 32, 32],
+        _ => vec![1, 48, 48],
+    };
+    let spec = find(name).unwrap();
+    let narrow = !["linear", "logistic", "perceptron", "softmax", "lenet", "lenet-bn"].contains(&name);
+    let hidden = name.starts_with("vgg") || name == "alexnet";
+    let options = ModelOptions {
+        classes: (spec.task == Task::Classification).then_some(3),
+        width: narrow.then_some(0.125),
+        hidden: hidden.then_some(vec![64, 48]),
+        ..ModelOptions::default()
+    };
+    (options, input)
+}
+
+/// Targets that go with the outputs of a model, and its loss.
+fn loss_of(task: Task, logits: &Tensor) -> Tensor {
+    let batch = logits.dim(0).unwrap();
+    let numbers = (0..batch).map(|i| (i % 2) as f32);
+    let numbers = Tensor::from_iter(numbers, &Device::Cpu)
+        .unwrap()
+        .reshape((batch, 1));
+    let loss = match task {
+        Task::Regression => ops::mse_loss(logits, &numbers.unwrap()),
+        Task::BinaryClassification => ops::bce_with_logits(logits, &numbers.unwrap()),
+        Task::Classification => {
+            let classes = logits.dim(1).unwrap() as u32;
+            let labels = Tensor::from_iter((0..batch as u32).map(|i| i % classes), &Device::Cpu);
+            ops::cross_entropy(logits, &labels.unwrap(), &Default::default())
+        }
+    };
+    loss.unwrap()
 }
 
 #[test]
 fn every_model_builds_learns_and_survives_saving() {
+    const STEPS: usize = 20;
     let folder = std::env::temp_dir().join(format!("d2l-models-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
     for spec in REGISTRY {
-        let (size, steps, rate) = trial(spec.name);
-        let (name, batch, classes, input) = (spec.name, 4, 3, [1, size, size]);
-        // VGG's fully connected layers alone are 16 million; an eighth of the channels is still every layer.
-        let width = name.starts_with("vgg").then_some(0.125);
-        let options = ModelOptions {
-            classes: Some(classes),
-            width,
-            dropout: None,
+        let name = spec.name;
+        let (options, input) = small(name);
+        let rate = match name {
+            "lenet" | "lenet-bn" => 0.5, // Sigmoids begin slowly.
+            "linear" | "logistic" | "perceptron" | "softmax" | "mlp" | "nin" => 0.05,
+            _ => 0.01,
         };
         let network = spec.network(&options).unwrap();
         let build = |seed| {
@@ -178,23 +207,25 @@ fn every_model_builds_learns_and_survives_saving() {
             (network.build(&input, &params, &Rng::new(seed)).unwrap(), params)
         };
         let (model, params) = build(1);
-        let shape = [batch, 1, size, size];
+        let shape = [&[6], input.as_slice()].concat();
         let xs = Rng::new(2)
             .uniform(&shape, 0.0, 1.0, DType::F32, &Device::Cpu)
             .unwrap();
-        let ys = Tensor::from_iter((0..batch as u32).map(|i| i % classes as u32), &Device::Cpu).unwrap();
-
         let loss = |train| {
             let logits = model.forward_t(&xs, train).unwrap();
-            assert_eq!(logits.dims(), [batch, classes], "{name}");
-            ops::cross_entropy(&logits, &ys, &Default::default()).unwrap()
+            assert_eq!(
+                logits.dims()[1..],
+                network.output_shape(&input).unwrap(),
+                "{name}"
+            );
+            loss_of(spec.task, &logits)
         };
         let value = |loss: &Tensor| loss.to_scalar::<f32>().unwrap();
         // Without dropout's draws; but batch norm's running means are still far off after a few steps, so a network
         // that has them is judged by the batch's own.
         let judge = || value(&loss(!params.buffers().is_empty()));
         let before = judge();
-        for step in 0..steps {
+        for step in 0..STEPS {
             let loss = loss(true);
             assert!(value(&loss).is_finite(), "{name}");
             let gradients = loss.backward().unwrap();
@@ -223,6 +254,157 @@ fn every_model_builds_learns_and_survives_saving() {
         std::fs::remove_file(&path).unwrap();
     }
     std::fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
+fn too_small_an_input_is_refused_by_the_layers_name() {
+    for spec in REGISTRY {
+        let network = spec.network(&small(spec.name).0).unwrap();
+        let input = |side: usize| {
+            if spec.input.len() == 3 {
+                vec![1, side, side]
+            } else {
+                vec![side]
+            }
+        };
+        let params = ParamStore::new(DType::F32, &Device::Cpu);
+        let least = (0..100)
+            .find(|side| network.output_shape(&input(*side)).is_ok())
+            .unwrap();
+        assert!(least > 0, "{}", spec.name);
+        let refused = network.build(&input(least - 1), &params, &Rng::new(0));
+        let message = refused.map(|_| ()).unwrap_err().to_string();
+        let layer = message.split('`').nth(1).unwrap();
+        let known = network.summary(&input(least)).unwrap().layers;
+        assert!(
+            known.iter().any(|row| row.name == layer),
+            "{}: {message}",
+            spec.name
+        );
+        assert!(
+            message.contains("expects") && message.contains(", got "),
+            "{}: {message}",
+            spec.name
+        );
+        assert!(params.all().is_empty());
+        network.build(&input(least), &params, &Rng::new(0)).unwrap();
+    }
+}
+
+#[test]
+fn auxiliary_classifiers_learn_with_the_network() {
+    let options = GoogLeNet {
+        width: 0.125,
+        ..GoogLeNet::default()
+    };
+    let network = googlenet_with_auxiliaries(&options, 3);
+    let params = ParamStore::new(DType::F32, &Device::Cpu);
+    let model = network.build(&[1, 48, 48], &params, &Rng::new(1)).unwrap();
+    let xs = Rng::new(2)
+        .uniform(&[6, 1, 48, 48], 0.0, 1.0, DType::F32, &Device::Cpu)
+        .unwrap();
+    let cross_entropy = |logits: &Tensor, _: &Tensor| Ok(loss_of(Task::Classification, logits));
+
+    // The loss is the weighted sum, dropout's draws follow the step.
+    let total = model
+        .loss(&xs, &xs, cross_entropy)
+        .unwrap()
+        .to_scalar::<f32>()
+        .unwrap();
+    model.model().set_step(0);
+    let output = model.forward_all(&xs, true).unwrap();
+    assert_eq!(output.heads.len(), 2);
+    let by_hand = output.heads.iter().fold(
+        loss_of(Task::Classification, &output.main)
+            .to_scalar::<f32>()
+            .unwrap(),
+        |sum, (weight, logits)| {
+            let loss = loss_of(Task::Classification, logits).to_scalar::<f32>().unwrap();
+            sum + *weight as f32 * loss
+        },
+    );
+    assert!((total - by_hand).abs() < 1e-5, "{total} {by_hand}");
+
+    let before = total;
+    let mut after = before;
+    for _ in 0..20 {
+        let loss = model.loss(&xs, &xs, cross_entropy).unwrap();
+        after = loss.to_scalar::<f32>().unwrap();
+        let gradients = loss.backward().unwrap();
+        for (name, var) in params.trainable() {
+            let gradient = gradients
+                .get(var.as_tensor())
+                .unwrap_or_else(|| panic!("{name} has none"));
+            var.set(&(var.as_tensor() - (gradient * 0.02).unwrap()).unwrap())
+                .unwrap();
+        }
+    }
+    assert!(after < before, "{before} → {after}");
+    // A head's gradient reaches the layers before it: without the heads the stem's would be another.
+    let alone = network
+        .network
+        .build(&[1, 48, 48], &params, &Rng::new(1))
+        .unwrap();
+    let logits = alone.forward_t(&xs, false).unwrap().to_vec2::<f32>().unwrap();
+    assert_eq!(
+        model.forward_t(&xs, false).unwrap().to_vec2::<f32>().unwrap(),
+        logits
+    );
+
+    let mut wrong = network;
+    wrong.heads[1].at = "stage9".to_owned();
+    let message = wrong
+        .build(&[1, 48, 48], &params, &Rng::new(1))
+        .unwrap_err()
+        .to_string();
+    assert_eq!(
+        message,
+        "the head `aux2` looks at `stage9`, which is no layer of googlenet"
+    );
+}
+
+/// The perceptron's rule is a step of SGD on its loss: it separates what a line can separate, and not XOR.
+#[test]
+fn the_perceptron_learns_by_its_rule() {
+    let points = [[0f32, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]];
+    let learns = |labels: [f32; 4]| {
+        let network = find("perceptron")
+            .unwrap()
+            .network(&ModelOptions::default())
+            .unwrap();
+        let params = ParamStore::new(DType::F32, &Device::Cpu);
+        let model = network.build(&[2], &params, &Rng::new(0)).unwrap();
+        let score = |point: &[f32; 2]| {
+            let xs = Tensor::new(&[*point], &Device::Cpu).unwrap();
+            model
+                .forward_t(&xs, true)
+                .unwrap()
+                .squeeze(1)
+                .unwrap()
+                .squeeze(0)
+                .unwrap()
+        };
+        for _ in 0..50 {
+            for (point, label) in points.iter().zip(labels) {
+                let loss = (score(point) * f64::from(-label)).unwrap();
+                if loss.to_scalar::<f32>().unwrap() < 0.0 {
+                    continue;
+                }
+                let gradients = loss.backward().unwrap();
+                for (_, var) in params.trainable() {
+                    let step = gradients.get(var.as_tensor()).unwrap();
+                    var.set(&(var.as_tensor() - step).unwrap()).unwrap();
+                }
+            }
+        }
+        points
+            .iter()
+            .zip(labels)
+            .all(|(point, label)| score(point).to_scalar::<f32>().unwrap() * label > 0.0)
+    };
+    assert!(learns([-1.0, -1.0, -1.0, 1.0]), "and");
+    assert!(learns([-1.0, 1.0, 1.0, 1.0]), "or");
+    assert!(!learns([-1.0, 1.0, 1.0, -1.0]), "exclusive or");
 }
 
 #[test]
@@ -272,6 +454,39 @@ fn options_that_do_not_apply_or_mean_nothing_are_refused() {
             .to_string()
             .contains("softmax has no width")
     );
+    let sizes = |sizes: &[usize]| ModelOptions {
+        hidden: Some(sizes.to_vec()),
+        ..ModelOptions::default()
+    };
+    assert!(refused("vgg11", sizes(&[5])).to_string().contains("two sizes"));
+    assert!(refused("mlp", sizes(&[5, 0])).to_string().contains("got [5, 0]"));
+    assert!(
+        refused("lenet", sizes(&[5]))
+            .to_string()
+            .contains("lenet has no hidden")
+    );
+    let three = ModelOptions {
+        classes: Some(3),
+        ..ModelOptions::default()
+    };
+    assert_eq!(
+        refused("logistic", three).to_string(),
+        "classes has to be 2 for this model, got 3"
+    );
+    let deep = ModelOptions {
+        activation: Some(Activation::Tanh),
+        dropout: Some(0.2),
+        ..sizes(&[64, 32])
+    };
+    let deep = find("mlp").unwrap().network(&deep).unwrap().to_string();
+    for line in [
+        "hidden1: Linear 64",
+        "activation2: Tanh",
+        "dropout2: Dropout 0.2",
+        "output: Linear 10",
+    ] {
+        assert!(deep.contains(line), "{deep}");
+    }
     let wide = find("mlp")
         .unwrap()
         .network(&width(0.5))

@@ -11,7 +11,9 @@ mod rng;
 
 pub use error::{Error, Result};
 pub use init::{Fan, Init};
-pub use network::{LayerSummary, Model, Network, Node, Summary};
-pub use params::{ParamKind, ParamStore};
+pub use network::{
+    Head, LayerSummary, Model, Network, Node, Summary, Supervised, SupervisedModel, SupervisedOutput,
+};
+pub use params::{ParamKind, ParamStore, TensorName};
 pub use plan::Plan;
 pub use rng::Rng;

@@ -1,11 +1,14 @@
 //! The named parameters and buffers of a network.
 
+mod files;
+
+pub use files::TensorName;
+
 use crate::{Error, Fan, Init, Result, Rng};
 use candle_core::{DType, Device, Shape, Tensor, Var};
 use candle_nn::{VarBuilder, VarMap, var_builder::SimpleBackend};
 use std::{
-    collections::{HashMap, HashSet},
-    path::Path,
+    collections::HashMap,
     sync::{Arc, Mutex, MutexGuard},
 };
 
@@ -43,6 +46,7 @@ pub struct ParamStore {
     entries: Arc<Mutex<Entries>>,
     dtype: DType,
     device: Device,
+    source: Option<VarBuilder<'static>>,
 }
 
 impl ParamStore {
@@ -52,6 +56,31 @@ impl ParamStore {
             entries: Arc::default(),
             dtype,
             device: device.clone(),
+            source: None,
+        }
+    }
+
+    /// An empty store that takes its tensors from a candle `VarBuilder`, of its data type and on its device: what is
+    /// there is used as it is, so weights in a safetensors file, or a module of somebody else's, go into a network.
+    /// Over a `VarMap` the variables are shared with it, and what it lacks is created in it, by this crate's
+    /// initialisers.
+    ///
+    /// ```
+    /// use candle_core::{DType, Device};
+    /// use candle_nn::{VarBuilder, VarMap};
+    /// use d2l_nn::{Network, ParamStore, Rng, layers::Linear};
+    /// # fn main() -> d2l_nn::Result<()> {
+    /// let map = VarMap::new();
+    /// let vb = VarBuilder::from_varmap(&map, DType::F32, &Device::Cpu);
+    /// let params = ParamStore::from_var_builder(vb.pp("head"));
+    /// Network::new("head").add("output", Linear::new(3)).build(&[4], &params, &Rng::new(0))?;
+    /// assert!(map.data().lock().unwrap().contains_key("head.output.weight"));
+    /// # Ok(()) }
+    /// ```
+    pub fn from_var_builder(source: VarBuilder<'static>) -> Self {
+        Self {
+            source: Some(source.clone()),
+            ..Self::new(source.dtype(), source.device())
         }
     }
 
@@ -91,8 +120,19 @@ impl ParamStore {
             }
             return Ok(entry.var);
         }
-        let values = init.tensor(shape, fan, &mut rng.split(name), self.dtype, &self.device)?;
-        let var = Var::from_tensor(&values)?;
+        let create = || init.tensor(shape, fan, &mut rng.split(name), self.dtype, &self.device);
+        let var = match &self.source {
+            None => Var::from_tensor(&create()?)?,
+            Some(source) => {
+                let new = !source.contains_tensor(name);
+                // A `VarMap` creates what it lacks, so the values come after; any other source refuses.
+                let var = Var::from_tensor(&source.get(shape, name)?)?;
+                if new {
+                    var.set(&create()?)?;
+                }
+                var
+            }
+        };
         self.insert(name, var.clone(), kind);
         Ok(var)
     }
@@ -174,91 +214,6 @@ impl ParamStore {
             .iter_mut()
             .filter(|e| e.kind == ParamKind::Parameter && which(&e.name));
         chosen.map(|entry| entry.frozen = frozen).count()
-    }
-
-    /// Copies the values of every tensor in `tensors` into the store.
-    ///
-    /// # Errors
-    /// When the names or shapes of the two are not the same; the first ones that differ are named, and nothing has
-    /// been changed.
-    pub fn load_tensors(&self, tensors: &HashMap<String, Tensor>) -> Result<()> {
-        const SHOWN: usize = 5;
-        let mine = self.all();
-        let known: HashSet<&str> = mine.iter().map(|(name, _)| name.as_str()).collect();
-        let mut differences: Vec<String> = mine
-            .iter()
-            .filter_map(|(name, var)| match tensors.get(name) {
-                None => Some(format!("`{name}` {:?} is missing", var.dims())),
-                Some(t) if t.dims() != var.dims() => Some(format!(
-                    "`{name}` is {:?}, the network has {:?}",
-                    t.dims(),
-                    var.dims()
-                )),
-                Some(_) => None,
-            })
-            .collect();
-        let mut unknown: Vec<&str> = tensors
-            .keys()
-            .map(String::as_str)
-            .filter(|name| !known.contains(name))
-            .collect();
-        unknown.sort_unstable();
-        differences.extend(
-            unknown
-                .iter()
-                .map(|name| format!("`{name}` is not in the network")),
-        );
-        if !differences.is_empty() {
-            let more = differences.len().saturating_sub(SHOWN);
-            differences.truncate(SHOWN);
-            let tail = if more > 0 {
-                format!("; and {more} more")
-            } else {
-                String::new()
-            };
-            return Err(Error::msg(format!(
-                "the tensors do not fit: {}{tail}",
-                differences.join("; ")
-            )));
-        }
-        for (name, _) in &mine {
-            if let Some(values) = tensors.get(name) {
-                self.set(name, values)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Writes all parameters and buffers to a safetensors file, replacing it. The file is written beside and
-    /// renamed, so that no partial file can be seen.
-    ///
-    /// # Errors
-    /// When it cannot be written.
-    pub fn save(&self, path: &Path) -> Result<()> {
-        let tensors: HashMap<String, Tensor> = self
-            .all()
-            .into_iter()
-            .map(|(name, var)| (name, var.as_tensor().clone()))
-            .collect();
-        let beside = path.with_extension(format!("tmp-{}", std::process::id()));
-        let written = candle_core::safetensors::save(&tensors, &beside)
-            .map_err(Error::from)
-            .and_then(|()| std::fs::rename(&beside, path).map_err(|e| Error::msg(e.to_string())));
-        if written.is_err() {
-            let _ = std::fs::remove_file(&beside);
-        }
-        written.map_err(|e| Error::msg(format!("writing {}: {e}", path.display())))
-    }
-
-    /// Reads parameters and buffers from a safetensors file.
-    ///
-    /// # Errors
-    /// When the file cannot be read or does not fit ([`Self::load_tensors`]).
-    pub fn load(&self, path: &Path) -> Result<()> {
-        candle_core::safetensors::load(path, &Device::Cpu)
-            .map_err(Error::from)
-            .and_then(|tensors| self.load_tensors(&tensors))
-            .map_err(|e| Error::msg(format!("{}: {e}", path.display())))
     }
 
     /// A candle `VarMap` over the same variables (buffers included).
@@ -483,5 +438,117 @@ mod tests {
         assert_eq!(seen.to_vec2::<f32>().unwrap(), [[1.0; 3]; 2]);
         assert!(store.var_builder().get((3, 2), "a.weight").is_err());
         assert!(store.var_builder().get((3, 2), "z").is_err());
+    }
+
+    #[test]
+    fn a_store_over_candles_var_builder() {
+        let map = VarMap::new();
+        let vb = || VarBuilder::from_varmap(&map, DType::F32, &Device::Cpu);
+        let theirs = vb()
+            .get_with_hints((2, 3), "net.a", candle_nn::Init::Const(7.0))
+            .unwrap();
+        let params = ParamStore::from_var_builder(vb().pp("net"));
+        let make = |params: &ParamStore, name: &str| {
+            let (shape, rng) = ([2, 3], Rng::new(0));
+            params.get_or_init(
+                name,
+                &shape,
+                Fan::of_weight(&shape),
+                Init::Constant(1.5),
+                ParamKind::Parameter,
+                &rng,
+            )
+        };
+        let a = make(&params, "a").unwrap();
+        assert_eq!(
+            a.to_vec2::<f32>().unwrap(),
+            [[7.0; 3]; 2],
+            "what is there is kept"
+        );
+        a.set(&a.ones_like().unwrap()).unwrap();
+        assert_eq!(theirs.to_vec2::<f32>().unwrap(), [[1.0; 3]; 2], "and shared");
+        let b = make(&params, "b").unwrap();
+        assert_eq!(
+            b.to_vec2::<f32>().unwrap(),
+            [[1.5; 3]; 2],
+            "what is not there starts by our rule"
+        );
+        assert!(map.data().lock().unwrap().contains_key("net.b"));
+        assert!(
+            ParamStore::from_var_builder(vb())
+                .get_or_init(
+                    "net.a",
+                    &[3],
+                    Fan::of_weight(&[3]),
+                    Init::Constant(0.0),
+                    ParamKind::Parameter,
+                    &Rng::new(0)
+                )
+                .is_err(),
+            "another shape"
+        );
+
+        let fixed = HashMap::from([("a".to_owned(), theirs)]);
+        let params = ParamStore::from_var_builder(VarBuilder::from_tensors(fixed, DType::F32, &Device::Cpu));
+        assert!(make(&params, "a").is_ok());
+        assert!(make(&params, "b").unwrap_err().to_string().contains('b'));
+    }
+
+    #[test]
+    fn a_file_under_other_names() {
+        let folder = std::env::temp_dir().join(format!("d2l-nn-renamed-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let path = folder.join("weights.safetensors");
+        let renamed = |in_file: &str, in_store: Option<&str>| TensorName {
+            in_file: in_file.to_owned(),
+            in_store: in_store.map(str::to_owned),
+        };
+        let names = [
+            renamed("0.weight", Some("b.weight")),
+            renamed("1.mean", Some("b.running_mean")),
+            renamed("2.weight", Some("a.weight")),
+            renamed("1.num_batches_tracked", None),
+        ];
+        let store = store();
+        store.save_as(&path, &names).unwrap();
+        let written = candle_core::safetensors::load(&path, &Device::Cpu).unwrap();
+        assert_eq!(written["1.num_batches_tracked"].to_scalar::<i64>().unwrap(), 0);
+        let before = store.get("b.weight").unwrap().to_vec2::<f32>().unwrap();
+        for (_, var) in store.all() {
+            var.set(&var.zeros_like().unwrap()).unwrap();
+        }
+        let mut seen = Vec::new();
+        let load = |seen: &mut Vec<String>| {
+            store.load_as(&path, |in_file| {
+                *seen = in_file.to_vec();
+                names.to_vec()
+            })
+        };
+        load(&mut seen).unwrap();
+        assert_eq!(seen, ["0.weight", "1.mean", "2.weight"]);
+        assert_eq!(store.get("b.weight").unwrap().to_vec2::<f32>().unwrap(), before);
+
+        let message = store.load(&path).unwrap_err().to_string();
+        assert!(message.contains("`0.weight` is not in the network"), "{message}");
+        let short = names[..2].to_vec();
+        let message = store.load_as(&path, |_| short).unwrap_err().to_string();
+        assert!(
+            message.contains("`a.weight` [2, 3] is missing; `2.weight` is not in the network"),
+            "{message}"
+        );
+        let turned = Tensor::zeros((3, 2), DType::F32, &Device::Cpu).unwrap();
+        let other = ParamStore::new(DType::F32, &Device::Cpu);
+        other.insert(
+            "a.weight",
+            Var::from_tensor(&turned).unwrap(),
+            ParamKind::Parameter,
+        );
+        let message = other.load_as(&path, |_| names.to_vec()).unwrap_err().to_string();
+        assert!(
+            message.contains("`2.weight` (here `a.weight`) is [2, 3], the network has [3, 2]"),
+            "{message}"
+        );
+        assert!(other.save_as(&path, &names).is_err());
+        std::fs::remove_dir_all(&folder).unwrap();
     }
 }

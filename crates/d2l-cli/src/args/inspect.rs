@@ -5,6 +5,7 @@ use std::str::FromStr as _;
 
 use clap::{Args, Subcommand, ValueEnum};
 use clap_complete::Shell;
+use d2l_nn::layers::Activation;
 
 use super::DataSourceArgs;
 
@@ -60,6 +61,22 @@ pub(crate) struct SummaryArgs {
     /// Multiple of the channels of the paper's network, for models that come in widths.
     #[arg(long, value_name = "X")]
     pub(crate) width: Option<f64>,
+
+    /// Sizes of the hidden fully connected layers, for mlp, alexnet and vgg.
+    #[arg(long, value_name = "N,…", value_delimiter = ',')]
+    pub(crate) hidden: Option<Vec<usize>>,
+
+    /// What follows mlp's hidden layers: relu, sigmoid, tanh, gelu, silu or leaky-relu.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) activation: Option<Activation>,
+
+    /// Local response normalisation, for alexnet.
+    #[arg(long)]
+    pub(crate) local_response_norm: bool,
+
+    /// Print the layers as a tree with their hyper-parameters instead.
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) tree: bool,
 
     /// Print a JSON document.
     #[arg(long, help_heading = "Output")]
@@ -207,6 +224,48 @@ pub(crate) struct PredictArgs {
     pub(crate) json: bool,
 }
 
+/// `d2l features`.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  d2l features lenet --test 0               the first test picture
+  d2l features resnet18 shoe.png -o shoe    a picture of yours, as pictures in the folder shoe
+
+Each map is brightest where it is largest and black where it is smallest, on a scale of its own; a map
+that is black all over has one value. Kernels are red where they add, blue where they subtract.")]
+pub(crate) struct FeaturesArgs {
+    /// A run folder, or a name under runs/.
+    pub(crate) run: PathBuf,
+
+    /// The picture (PNG or JPEG).
+    #[arg(value_name = "IMAGE", required_unless_present = "test")]
+    pub(crate) image: Option<PathBuf>,
+
+    /// A picture of the test set, by its number from 0, instead.
+    #[arg(long, value_name = "I", conflicts_with = "image")]
+    pub(crate) test: Option<usize>,
+
+    /// The folder to write to [default: features in the run folder].
+    #[arg(short, long, value_name = "DIR")]
+    pub(crate) output: Option<PathBuf>,
+
+    /// Swap black and white: the data sets of this book are bright on black.
+    #[arg(long, conflicts_with = "test")]
+    pub(crate) invert: bool,
+
+    /// Which weights: `last` or `best`.
+    #[arg(long, value_name = "NAME", default_value = "last")]
+    pub(crate) checkpoint: CheckpointName,
+
+    /// Where to compute and where the data may come from.
+    #[command(flatten)]
+    pub(crate) place: PlaceArgs,
+
+    /// Print a JSON document.
+    #[arg(long, help_heading = "Output")]
+    pub(crate) json: bool,
+}
+
 /// `d2l plot`.
 #[derive(Args, Debug)]
 #[command(after_help = "\
@@ -232,6 +291,7 @@ pub(crate) struct PlotArgs {
 #[command(after_help = "\
 Examples:
   d2l export lenet -o lenet.safetensors
+  d2l export lenet -o for-pytorch.safetensors --layout torch
   d2l train lenet --init-from lenet.safetensors --lr 0.1")]
 pub(crate) struct ExportArgs {
     /// A run folder, or a name under runs/.
@@ -263,6 +323,10 @@ pub(crate) struct ExportArgs {
 pub(crate) enum LayoutName {
     /// This project's names.
     D2l,
+    /// The names of the book's PyTorch definitions.
+    Torch,
+    /// torchvision's names, for alexnet, vgg, googlenet, resnet and densenet.
+    Torchvision,
 }
 
 /// `d2l bench`.

@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use d2l_models::ModelOptions;
+use d2l_nn::layers::Activation;
 use serde::{Deserialize, Serialize};
 
 /// `d2l train`. Of an option given twice the last one counts.
@@ -161,6 +163,19 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "X", help_heading = "Model")]
     pub(crate) width: Option<f64>,
 
+    /// Sizes of the hidden fully connected layers, for mlp, alexnet and vgg.
+    #[arg(long, value_name = "N,…", value_delimiter = ',', help_heading = "Model")]
+    pub(crate) hidden: Option<Vec<usize>>,
+
+    /// What follows mlp's hidden layers: relu, sigmoid, tanh, gelu, silu or leaky-relu.
+    #[arg(long, value_name = "NAME", help_heading = "Model")]
+    pub(crate) activation: Option<String>,
+
+    /// Local response normalisation, for alexnet.
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true",
+          require_equals = true, hide_possible_values = true, help_heading = "Model")]
+    pub(crate) local_response_norm: Option<bool>,
+
     /// Device to compute on: auto, cpu, cuda, cuda:N or metal [default: auto].
     #[arg(long, value_name = "DEVICE", help_heading = "Machine")]
     pub(crate) device: Option<String>,
@@ -188,6 +203,26 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
+    /// What is chosen about the network, for that many classes.
+    ///
+    /// # Errors
+    /// When there is no such activation.
+    pub(crate) fn model_options(&self, classes: Option<usize>) -> Result<ModelOptions, d2l_nn::Error> {
+        let activation = self
+            .activation
+            .as_deref()
+            .map(str::parse::<Activation>)
+            .transpose()?;
+        Ok(ModelOptions {
+            classes,
+            width: self.width,
+            dropout: self.dropout,
+            hidden: self.hidden.clone(),
+            activation,
+            local_response_norm: self.local_response_norm,
+        })
+    }
+
     /// These settings, with the gaps filled from `below`.
     pub(crate) fn or(self, below: Self) -> Self {
         Self {
@@ -211,6 +246,9 @@ impl Settings {
             seed: self.seed.or(below.seed),
             dropout: self.dropout.or(below.dropout),
             width: self.width.or(below.width),
+            hidden: self.hidden.or(below.hidden),
+            activation: self.activation.or(below.activation),
+            local_response_norm: self.local_response_norm.or(below.local_response_norm),
             device: self.device.or(below.device),
             engine: self.engine.or(below.engine),
             threads: self.threads.or(below.threads),

@@ -42,6 +42,7 @@ pub(crate) fn bench(args: &BenchArgs, ui: Ui) -> Result<()> {
         classes: None,
         width: args.width,
         dropout: args.dropout,
+        ..ModelOptions::default()
     };
     let network = spec.network(&options).map_err(Failure::usage)?;
     network

@@ -1,4 +1,5 @@
 use candle_core::Device;
+use d2l_models::{Layout, save_weights};
 use serde_json::json;
 
 use crate::args::{ExportArgs, LayoutName};
@@ -17,16 +18,19 @@ pub(crate) fn export(args: &ExportArgs, ui: Ui) -> Result<()> {
     let run = StoredRun::open(&args.run)?;
     let checkpoint = run.checkpoint(args.checkpoint, ui)?;
     let (_, params) = run.model(&checkpoint, &Device::Cpu)?;
-    match args.layout {
-        LayoutName::D2l => params.save(&args.output)?,
-    }
+    let layout = match args.layout {
+        LayoutName::D2l => Layout::D2l,
+        LayoutName::Torch => Layout::Torch,
+        LayoutName::Torchvision => Layout::Torchvision,
+    };
+    save_weights(&run.network()?, &params, layout, &args.output)?;
     let size = std::fs::metadata(&args.output)?.len();
     if ui.json {
         return ui.json_document(&json!({
             "run": run.name(),
             "model": run.spec.name,
             "epoch": checkpoint.position().epoch,
-            "layout": "d2l",
+            "layout": layout.to_string(),
             "tensors": params.all().len(),
             "parameters": params.parameter_count(),
             "bytes": size,

@@ -94,7 +94,7 @@ impl Job<'_> {
         let mut cells = Vec::new();
         let mut table = Table::new(&[Align::Left, Align::Left, Align::Right, Align::Left]);
         for (path, set) in &pictures {
-            let xs = batch(set, self.side(set.shape())?, &device)?;
+            let xs = batch(set, side(self.run, set.shape())?, &device)?;
             let Some(prediction) = classify(module.as_ref(), &xs)?.into_iter().next() else {
                 continue;
             };
@@ -156,57 +156,12 @@ impl Job<'_> {
         Ok(())
     }
 
-    /// What pictures of `shape` have to be resized to for the network, if they have to.
-    fn side(&self, shape: [usize; 3]) -> Result<Option<usize>> {
-        match self.run.record.input.as_slice() {
-            input if input == shape => Ok(None),
-            [_, height, width] if height == width => Ok(Some(*height)),
-            input => Err(Failure::work(format!(
-                "the network wants pictures of {}; make them that size first",
-                super::summary::shape(input)
-            ))),
-        }
-    }
-
     fn read_pictures(&self) -> Result<Vec<(PathBuf, Arc<ImageSet>)>> {
         let read = |path: &PathBuf| {
-            let set = self
-                .read_picture(path)
-                .doing(|| format!("cannot read the picture {}", path.display()))?;
+            let set = read_picture(self.run, path, self.args.invert)?;
             Ok((path.clone(), Arc::new(set)))
         };
         self.args.images.iter().map(read).collect()
-    }
-
-    /// A picture as a data set of one: so it is resized and scaled exactly as in training.
-    fn read_picture(&self, path: &Path) -> anyhow::Result<ImageSet> {
-        let picture = image::ImageReader::open(path)?.with_guessed_format()?.decode()?;
-        let channels = self.run.record.input.first().copied().unwrap_or(1);
-        // Where a picture is transparent there is nothing: black, as around the things of the data sets.
-        let mut rgba = picture.to_rgba8();
-        for pixel in rgba.pixels_mut() {
-            let [colour @ .., alpha] = &mut pixel.0;
-            for value in colour {
-                *value = (u16::from(*value) * u16::from(*alpha) / 255) as u8;
-            }
-            *alpha = u8::MAX;
-        }
-        let opaque = image::DynamicImage::ImageRgba8(rgba);
-        let mut pixels = match channels {
-            1 => opaque.to_luma8().into_raw(),
-            3 => planes(&opaque.to_rgb8()),
-            other => anyhow::bail!("the network wants {other} channels, and a picture has 1 or 3"),
-        };
-        if self.args.invert {
-            pixels.iter_mut().for_each(|value| *value = u8::MAX - *value);
-        }
-        let shape = [channels, picture.height() as usize, picture.width() as usize];
-        Ok(ImageSet::new(
-            pixels,
-            vec![0],
-            shape,
-            self.run.record.classes.clone().into(),
-        )?)
     }
 
     /// The first pictures of the test set.
@@ -282,6 +237,52 @@ impl Job<'_> {
     }
 }
 
+/// What pictures of `shape` have to be resized to for the run's network, if they have to.
+pub(super) fn side(run: &StoredRun, shape: [usize; 3]) -> Result<Option<usize>> {
+    match run.record.input.as_slice() {
+        input if input == shape => Ok(None),
+        [_, height, width] if height == width => Ok(Some(*height)),
+        input => Err(Failure::work(format!(
+            "the network wants pictures of {}; make them that size first",
+            super::summary::shape(input)
+        ))),
+    }
+}
+
+/// A picture as a data set of one: so it is resized and scaled exactly as in training. `invert` swaps black and white.
+pub(super) fn read_picture(run: &StoredRun, path: &Path, invert: bool) -> Result<ImageSet> {
+    let read = || -> anyhow::Result<ImageSet> {
+        let picture = image::ImageReader::open(path)?.with_guessed_format()?.decode()?;
+        let channels = run.record.input.first().copied().unwrap_or(1);
+        // Where a picture is transparent there is nothing: black, as around the things of the data sets.
+        let mut rgba = picture.to_rgba8();
+        for pixel in rgba.pixels_mut() {
+            let [colour @ .., alpha] = &mut pixel.0;
+            for value in colour {
+                *value = (u16::from(*value) * u16::from(*alpha) / 255) as u8;
+            }
+            *alpha = u8::MAX;
+        }
+        let opaque = image::DynamicImage::ImageRgba8(rgba);
+        let mut pixels = match channels {
+            1 => opaque.to_luma8().into_raw(),
+            3 => planes(&opaque.to_rgb8()),
+            other => anyhow::bail!("the network wants {other} channels, and a picture has 1 or 3"),
+        };
+        if invert {
+            pixels.iter_mut().for_each(|value| *value = u8::MAX - *value);
+        }
+        let shape = [channels, picture.height() as usize, picture.width() as usize];
+        Ok(ImageSet::new(
+            pixels,
+            vec![0],
+            shape,
+            run.record.classes.clone().into(),
+        )?)
+    };
+    read().doing(|| format!("cannot read the picture {}", path.display()))
+}
+
 /// The loader of the first `count` pictures of a set.
 fn loader(set: &Arc<ImageSet>, count: usize, resize: Option<usize>) -> Result<Loader> {
     let options = LoaderOptions {
@@ -295,7 +296,7 @@ fn loader(set: &Arc<ImageSet>, count: usize, resize: Option<usize>) -> Result<Lo
 }
 
 /// The one picture of a set as the network gets it.
-fn batch(set: &Arc<ImageSet>, resize: Option<usize>, device: &Device) -> Result<Tensor> {
+pub(super) fn batch(set: &Arc<ImageSet>, resize: Option<usize>, device: &Device) -> Result<Tensor> {
     match loader(set, 1, resize)?.epoch(0, 0, device).next() {
         Some(batch) => Ok(batch?.0),
         None => Err(Failure::work("there is no picture")),
@@ -314,7 +315,7 @@ fn planes(picture: &RgbImage) -> Vec<u8> {
 }
 
 /// The picture `[1, c, h, w]` as it enters the network.
-fn seen_by_network(xs: &Tensor) -> Result<RgbImage> {
+pub(super) fn seen_by_network(xs: &Tensor) -> Result<RgbImage> {
     let (_, channels, height, width) = xs.dims4()?;
     let values = xs.flatten_all()?.to_vec1::<f32>()?;
     let value = |channel: usize, x: u32, y: u32| {

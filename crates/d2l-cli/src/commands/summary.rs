@@ -14,6 +14,9 @@ pub(crate) fn summary(args: &SummaryArgs, ui: Ui) -> Result<()> {
         classes: args.classes,
         width: args.width,
         dropout: args.dropout,
+        hidden: args.hidden.clone(),
+        activation: args.activation,
+        local_response_norm: args.local_response_norm.then_some(true),
     };
     let network = spec.network(&options).map_err(Failure::usage)?;
     if args.batch == 0 {
@@ -27,6 +30,9 @@ pub(crate) fn summary(args: &SummaryArgs, ui: Ui) -> Result<()> {
         )));
     }
     let summary = network.summary(input).map_err(Failure::usage)?;
+    if args.tree {
+        return ui.line(network.to_string().trim_end());
+    }
     let memory = summary.training_bytes(args.batch);
     let batch = args.batch as u64;
     if ui.json {

@@ -146,7 +146,7 @@ impl Job<'_> {
         let params = ParamStore::new(DType::F32, &device);
         let model = plan.network.build(&plan.input, &params, &Rng::new(plan.seed))?;
         if let Some(weights) = &plan.init_from {
-            params.load(weights)?;
+            d2l_models::load_weights(&plan.network, &params, weights)?;
         }
         let (train, test) = (self.loader(true, &device)?, self.loader(false, &device)?);
         let resumed = matches!(folder, Folder::Resumed { .. });

@@ -88,7 +88,7 @@ fn help_and_completions_are_there() {
     let place = Place::new();
     assert!(place.ok(&["--help"]).stdout.contains("d2l train lenet"));
     for command in [
-        "list", "summary", "show", "train", "eval", "predict", "plot", "export", "bench", "data",
+        "list", "summary", "show", "train", "eval", "predict", "features", "plot", "export", "bench", "data",
     ] {
         let help = place.ok(&[command, "--help"]).stdout;
         assert!(help.contains("Usage"), "{help}");

@@ -1,6 +1,8 @@
 //! The convolutional layer.
 
-use super::{Context, Forward, LayerSpec, MemoryFormat, ParamSpec, channels_height_width, take_vars};
+use super::{
+    Context, Forward, LayerSpec, MemoryFormat, ParamSpec, both, by, channels_height_width, take_vars,
+};
 use crate::{Error, Fan, Init, Result, ops, ops::Conv2dOptions};
 use candle_core::{Tensor, Var};
 
@@ -59,6 +61,11 @@ impl Conv2d {
         }
     }
 
+    /// The same without a bias, as where batch norm follows.
+    pub fn without_bias(self) -> Self {
+        Self { bias: false, ..self }
+    }
+
     fn weight_shape(&self, in_channels: usize) -> Result<Vec<usize>> {
         let groups = self.groups;
         if groups == 0 || !in_channels.is_multiple_of(groups) || !self.out_channels.is_multiple_of(groups) {
@@ -96,6 +103,21 @@ impl Conv2d {
 impl LayerSpec for Conv2d {
     fn kind(&self) -> &str {
         "Conv2d"
+    }
+
+    fn details(&self) -> String {
+        let mut details = format!("{}, {}", self.out_channels, by(self.kernel));
+        for (name, value, usual) in [
+            ("stride", self.stride, 1),
+            ("padding", self.padding, 0),
+            ("dilation", self.dilation, 1),
+            ("groups", [self.groups; 2], 1),
+        ] {
+            if value != [usual; 2] {
+                details += &format!(", {name} {}", both(value));
+            }
+        }
+        details + if self.bias { "" } else { ", no bias" }
     }
 
     fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>> {

@@ -17,6 +17,10 @@ impl LayerSpec for Dropout {
         "Dropout"
     }
 
+    fn details(&self) -> String {
+        self.p.to_string()
+    }
+
     fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>> {
         if !(0.0..=1.0).contains(&self.p) {
             return Err(Error::msg(format!(

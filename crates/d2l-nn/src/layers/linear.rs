@@ -43,6 +43,11 @@ impl LayerSpec for Linear {
         "Linear"
     }
 
+    fn details(&self) -> String {
+        let bias = if self.bias { "" } else { ", no bias" };
+        format!("{}{bias}", self.out_features)
+    }
+
     fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>> {
         in_features(input)?;
         let mut shape = input.to_vec();

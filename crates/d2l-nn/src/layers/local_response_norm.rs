@@ -35,6 +35,13 @@ impl LayerSpec for LocalResponseNorm {
         "LocalResponseNorm"
     }
 
+    fn details(&self) -> String {
+        format!(
+            "over {}, α {}, β {}, k {}",
+            self.size, self.alpha, self.beta, self.k
+        )
+    }
+
     fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>> {
         channels_height_width(input)?;
         if self.size == 0 {

@@ -111,6 +111,11 @@ pub trait LayerSpec: Debug + Send + Sync {
     /// The kind, as a summary shows it: `Conv2d`.
     fn kind(&self) -> &str;
 
+    /// The hyper-parameters in a few words, as the printed tree of a network shows them: `6, 5×5, padding 2`.
+    fn details(&self) -> String {
+        String::new()
+    }
+
     /// The shape that comes out when `input` goes in.
     ///
     /// # Errors
@@ -267,6 +272,20 @@ pub(crate) fn channels_height_width(input: &[usize]) -> Result<(usize, usize, us
         _ => Err(crate::Error::msg(format!(
             "expects [channels, height, width], got {input:?}"
         ))),
+    }
+}
+
+/// `3×5`: a size on both axes.
+pub(crate) fn by([height, width]: [usize; 2]) -> String {
+    format!("{height}×{width}")
+}
+
+/// `2` if both axes have the same, else as [`by`].
+pub(crate) fn both([height, width]: [usize; 2]) -> String {
+    if height == width {
+        height.to_string()
+    } else {
+        by([height, width])
     }
 }
 

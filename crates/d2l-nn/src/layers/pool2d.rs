@@ -1,6 +1,6 @@
 //! Pooling layers.
 
-use super::{Context, Forward, LayerSpec, MemoryFormat, channels_height_width};
+use super::{Context, Forward, LayerSpec, MemoryFormat, both, by, channels_height_width};
 use crate::{Error, Result, ops, ops::Pool2dOptions};
 use candle_core::{Tensor, Var};
 
@@ -36,6 +36,12 @@ impl Pool2d {
     /// The same with padding on all sides.
     pub fn padding(mut self, padding: usize) -> Self {
         self.options.padding = [padding; 2];
+        self
+    }
+
+    /// The same with a last window that may reach over the edge (`ceil_mode` of PyTorch).
+    pub fn rounded_up(mut self) -> Self {
+        self.options.ceil_mode = true;
         self
     }
 
@@ -90,6 +96,15 @@ impl LayerSpec for Pool2d {
         }
     }
 
+    fn details(&self) -> String {
+        let options = &self.options;
+        let mut details = format!("{}, stride {}", by(options.kernel), both(options.stride));
+        if options.padding != [0; 2] {
+            details += &format!(", padding {}", both(options.padding));
+        }
+        details + if options.ceil_mode { ", rounded up" } else { "" }
+    }
+
     fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>> {
         let (channels, height, width) = channels_height_width(input)?;
         Ok(vec![
@@ -126,12 +141,26 @@ pub struct AdaptivePool2d {
     pub output: [usize; 2],
 }
 
+impl AdaptivePool2d {
+    /// The mean of each channel's whole picture.
+    pub fn global_average() -> Self {
+        Self {
+            kind: PoolKind::Average,
+            output: [1; 2],
+        }
+    }
+}
+
 impl LayerSpec for AdaptivePool2d {
     fn kind(&self) -> &str {
         match self.kind {
             PoolKind::Max => "AdaptiveMaxPool2d",
             PoolKind::Average => "AdaptiveAvgPool2d",
         }
+    }
+
+    fn details(&self) -> String {
+        format!("to {}", by(self.output))
     }
 
     fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>> {

@@ -1,12 +1,15 @@
 //! A network as a value: named layers, from which shapes, parameters and costs follow before anything is allocated,
 //! and which [`Network::build`] turns into a module.
 
+mod display;
 mod model;
 mod place;
 mod summary;
+mod supervised;
 
 pub use model::Model;
 pub use summary::{LayerSummary, Summary};
+pub use supervised::{Head, Supervised, SupervisedModel, SupervisedOutput};
 
 use crate::{
     Init, ParamStore, Result, Rng,

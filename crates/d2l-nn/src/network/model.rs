@@ -118,6 +118,26 @@ impl Model {
         })
     }
 
+    /// A forward pass with the outputs of the layers `at`, in that order, channels first. A convolution that a ReLU
+    /// follows has to be asked for by the ReLU's name.
+    ///
+    /// # Errors
+    /// When the batch does not have the shape that the model was built for, or there is no such layer.
+    pub fn forward_at(&self, xs: &Tensor, train: bool, at: &[&str]) -> Result<(Tensor, Vec<Tensor>)> {
+        let mut seen = vec![None; at.len()];
+        let output = self.run(xs, train, &mut |path, flow| {
+            for (_, seen) in at.iter().zip(&mut seen).filter(|(wanted, _)| **wanted == path) {
+                *seen = Some(flow.clone().into_channels_first()?);
+            }
+            Ok(())
+        })?;
+        let found = at
+            .iter()
+            .zip(seen)
+            .map(|(path, ys)| ys.ok_or_else(|| Error::msg(format!("no layer shows its output as `{path}`"))));
+        Ok((output, found.collect::<Result<_>>()?))
+    }
+
     fn run(&self, xs: &Tensor, train: bool, visit: &mut Visit<'_>) -> Result<Tensor> {
         if xs.dims().get(1..) != Some(self.input.as_slice()) {
             let (input, got) = (&self.input, xs.dims());
