@@ -201,6 +201,18 @@ pub(crate) trait Vector: Copy {
     unsafe fn add_where(self, value: Self, places: *const u16, place: u16) -> Self;
 }
 
+/// Asks for the cache line of `address`, which need not be valid.
+#[inline(always)]
+pub(crate) fn prefetch(address: *const f32) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: every x86-64 processor has the instruction, and it never faults.
+    unsafe {
+        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(address.cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = address;
+}
+
 /// A level as a type: what a kernel is compiled for.
 pub(crate) trait Simd: Copy + 'static {
     /// The level as a value.
