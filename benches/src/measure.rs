@@ -5,6 +5,7 @@ use anyhow::{Result, bail};
 use d2l_kernels::batch_norm::{self, BatchNorm, Gradients, Moments, MomentsMut};
 use d2l_kernels::conv2d::{self, Activation, Algorithm, Conv2dShape};
 use d2l_kernels::linear;
+use d2l_kernels::memory::prefer_large_pages;
 use d2l_kernels::pool::{self, Pool2dShape};
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -75,11 +76,14 @@ fn best<E>(time: Duration, mut run: impl FnMut() -> Result<(), E>) -> Result<f64
     Ok(best)
 }
 
-/// Values in −1..1 without a pattern that matters.
+/// Values in −1..1 without a pattern that matters, in large pages, as a network's own buffers are.
 fn values(len: usize) -> Vec<f32> {
-    (0..len)
-        .map(|index| ((index * 7919) % 1009) as f32 / 504.5 - 1.0)
-        .collect()
+    let mut values = vec![0.0; len];
+    prefer_large_pages(&mut values);
+    for (index, value) in values.iter_mut().enumerate() {
+        *value = ((index * 7919) % 1009) as f32 / 504.5 - 1.0;
+    }
+    values
 }
 
 fn conv(shape: &Conv2dShape, pass: Pass, algorithm: Algorithm, time: Duration) -> Result<f64> {
@@ -182,7 +186,7 @@ fn batch_norm(rows: usize, channels: usize, pass: Pass, time: Duration) -> Resul
         eps: 1e-5,
         relu: false,
     };
-    let mut y = vec![0.0; x.len()];
+    let mut y = values(x.len());
     let (mut mean, mut variance) = (vec![0.0; channels], vec![0.0; channels]);
     let mut forward = |y: &mut [f32]| {
         let moments = MomentsMut {
@@ -195,7 +199,7 @@ fn batch_norm(rows: usize, channels: usize, pass: Pass, time: Duration) -> Resul
         return Ok(best(time, || forward(black_box(&mut y)))?);
     }
     forward(&mut y)?;
-    let (mut dx, mut dgamma, mut dbeta) = (y.clone(), gamma.clone(), beta.clone());
+    let (mut dx, mut dgamma, mut dbeta) = (values(x.len()), gamma.clone(), beta.clone());
     Ok(best(time, || {
         let gradients = Gradients {
             dx: black_box(&mut dx),

@@ -9,18 +9,20 @@
 //! NHWC activations are such a matrix with rows = batch·height·width. The residual is what a block of a residual
 //! network adds to its last normalisation: one pass over memory instead of three.
 //!
-//! 1. Statistics are sums of squared deviations, never `E[x²] − E[x]²`: a piece of rows that fits the cache is read
-//!    twice, for its mean and then for the deviations from it; pieces are merged in `f64` in a fixed order (Chan,
-//!    Golub and LeVeque, 1979). Memory is read once for the statistics and once for y.
+//! 1. Statistics are sums of squared deviations, never `E[x²] − E[x]²`: those of a piece of rows are taken from a
+//!    pivot, the mean of its first rows, and corrected by what the mean of all is away from it; pieces are merged in
+//!    `f64` in a fixed order (Chan, Golub and LeVeque, 1979). Memory is read once for the statistics and once for y.
 //! 2. The ReLU's mask is computed again in the backward pass from x, which is read anyway; y is not needed. Behind a
 //!    residual the mask comes from y, and the masked gradient is written, because it is the residual's gradient.
 
 mod backward;
+mod columns;
 mod forward;
 mod kernels;
 pub mod naive;
 #[cfg(test)]
 mod tests;
+mod walk;
 
 pub use backward::{infer_backward, infer_backward_add, train_backward, train_backward_add};
 pub use forward::{infer_forward, infer_forward_add, train_forward, train_forward_add};

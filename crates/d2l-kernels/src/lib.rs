@@ -29,6 +29,7 @@ pub mod layout;
 pub mod linear;
 pub mod lrn;
 pub mod matmul;
+pub mod memory;
 pub mod optim;
 pub mod par;
 mod pieces;

@@ -15,6 +15,7 @@
 mod average;
 mod max;
 pub mod naive;
+mod pixel;
 mod windows;
 
 pub use average::{adaptive_avg_backward, adaptive_avg_forward, avg_backward, avg_forward};
@@ -22,6 +23,7 @@ pub use max::{adaptive_max_backward, adaptive_max_forward, max_backward, max_for
 
 use crate::ShapeError;
 use crate::error::checked_product;
+use pixel::Sources;
 use windows::{Axis, Cover};
 
 /// Which tap of its window an output came from: `row·width + column`, counted from the window's first element inside
@@ -244,20 +246,15 @@ impl Plan {
         ShapeError::check_len(operation, names[1], expected[1], found[1])
     }
 
-    /// Where the last of the outputs that cover an input starts in its image; 0 if none does.
+    /// The outputs that cover the input at `rows` and `columns`.
     #[inline(always)]
-    fn last_cover(&self, rows: &[Cover], columns: &[Cover]) -> usize {
-        let last = |covers: &[Cover]| covers.last().map_or(0, |cover| cover.output);
-        (last(rows) * self.columns.outputs() + last(columns)) * self.channels
-    }
-
-    /// Channels per block: what fits the channels best.
-    #[inline(always)]
-    fn lanes(&self) -> usize {
-        match self.channels {
-            ..=8 => 8,
-            channels if channels % 32 == 0 => 32,
-            _ => 16,
+    fn sources<'a>(&self, rows: &'a [Cover], columns: &'a [Cover]) -> Sources<'a> {
+        Sources {
+            rows,
+            columns,
+            width: self.columns.outputs(),
+            channels: self.channels,
+            row_taps: self.columns.widest,
         }
     }
 

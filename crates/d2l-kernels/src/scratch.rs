@@ -3,6 +3,7 @@
 //! Every thread keeps the buffers it last used, up to [`KEPT_FLOATS`] in all. A buffer is lent to a closure and
 //! goes back to the thread's store afterwards. Its contents are whatever the last user left.
 
+use crate::memory::prefer_large_pages;
 use std::cell::RefCell;
 
 /// Floats a thread keeps between calls: 64 MiB.
@@ -26,7 +27,11 @@ pub(crate) fn with<R>(len: usize, f: impl FnOnce(&mut [f32]) -> R) -> R {
             .min_by_key(|&index| store[index].len());
         best.map(|index| store.swap_remove(index))
     });
-    let buffer = buffer.get_or_insert_with(|| vec![0.0; needed]);
+    let buffer = buffer.get_or_insert_with(|| {
+        let mut fresh = vec![0.0; needed];
+        prefer_large_pages(&mut fresh);
+        fresh
+    });
     let misaligned = (buffer.as_ptr() as usize / size_of::<f32>()) % ALIGNMENT_FLOATS;
     let start = (ALIGNMENT_FLOATS - misaligned) % ALIGNMENT_FLOATS;
     let result = f(&mut buffer[start..start + len]);

@@ -120,6 +120,9 @@ pub fn available() -> Vec<Level> {
         .collect()
 }
 
+/// Floats in the longest register of all levels.
+const MAX_LANES: usize = 16;
+
 /// A register of floats.
 ///
 /// The types are the processor's own vectors where it has wide ones, and an array of four floats elsewhere.
@@ -138,6 +141,40 @@ pub(crate) trait Vector: Copy {
     /// # Safety
     /// `target` must be writable for `LANES` floats.
     unsafe fn store(self, target: *mut f32);
+    /// Reads `count` floats, up to `LANES`; the lanes behind are 0.
+    ///
+    /// # Safety
+    /// `source` must be readable for `count` floats.
+    #[inline(always)]
+    unsafe fn load_first(source: *const f32, count: usize) -> Self {
+        if count >= Self::LANES {
+            // SAFETY: the caller's promise.
+            return unsafe { Self::load(source) };
+        }
+        let mut lanes = [0.0; MAX_LANES];
+        // SAFETY: the caller vouches for the source; `lanes` is as long as the longest register.
+        unsafe {
+            std::ptr::copy_nonoverlapping(source, lanes.as_mut_ptr(), count);
+            Self::load(lanes.as_ptr())
+        }
+    }
+    /// Writes the first `count` floats, up to `LANES`.
+    ///
+    /// # Safety
+    /// `target` must be writable for `count` floats.
+    #[inline(always)]
+    unsafe fn store_first(self, target: *mut f32, count: usize) {
+        if count >= Self::LANES {
+            // SAFETY: the caller's promise.
+            return unsafe { self.store(target) };
+        }
+        let mut lanes = [0.0; MAX_LANES];
+        // SAFETY: the caller vouches for the target; `lanes` is as long as the longest register.
+        unsafe {
+            self.store(lanes.as_mut_ptr());
+            std::ptr::copy_nonoverlapping(lanes.as_ptr(), target, count);
+        }
+    }
     /// `self + other`
     fn add(self, other: Self) -> Self;
     /// `self − other`
@@ -148,6 +185,32 @@ pub(crate) trait Vector: Copy {
     fn mul_add(self, factor: Self, addend: Self) -> Self;
     /// `max(self, 0)`, NaN where `self` is NaN.
     fn relu(self) -> Self;
+    /// `self` where `condition` is above 0 or NaN, 0 elsewhere: the gradient behind a ReLU.
+    fn where_positive(self, condition: Self) -> Self;
+    /// `(value, place)` where `value` is above `best` or NaN, `(best, its place)` elsewhere.
+    fn larger(best: (Self, Self), value: Self, place: Self) -> (Self, Self);
+    /// Writes the lanes as 16-bit numbers; they are whole, from 0 to 65535.
+    ///
+    /// # Safety
+    /// `target` must be writable for `LANES` numbers.
+    unsafe fn store_u16(self, target: *mut u16);
+    /// `self + value` where `places` holds `place`, `self` elsewhere.
+    ///
+    /// # Safety
+    /// `places` must be readable for `LANES` numbers.
+    unsafe fn add_where(self, value: Self, places: *const u16, place: u16) -> Self;
+}
+
+/// Asks for the cache line of `address`, which need not be valid.
+#[inline(always)]
+pub(crate) fn prefetch(address: *const f32) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: every x86-64 processor has the instruction, and it never faults.
+    unsafe {
+        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(address.cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = address;
 }
 
 /// A level as a type: what a kernel is compiled for.
@@ -161,6 +224,8 @@ pub(crate) trait Simd: Copy + 'static {
     const FMA: bool;
     /// A vector register.
     type Vector: Vector;
+    /// The same, or a level of shorter vectors that is part of this one: for what has but a few columns.
+    type Short: Simd;
 
     /// `a · b + c`, in one rounding where the level has a fused instruction, else in two (never a library call).
     #[inline(always)]

@@ -15,6 +15,7 @@ impl Simd for Portable {
     // AArch64's baseline has the fused instruction. x86-64's has not: `f32::mul_add` would be a library call.
     const FMA: bool = cfg!(any(target_arch = "aarch64", target_feature = "fma"));
     type Vector = Lanes;
+    type Short = Self;
 }
 
 /// Four floats.
@@ -75,5 +76,45 @@ impl Vector for Lanes {
     #[inline(always)]
     fn relu(self) -> Self {
         self.zip(Self::splat(0.0), |a, zero| if a < zero { zero } else { a })
+    }
+
+    #[inline(always)]
+    fn where_positive(self, condition: Self) -> Self {
+        self.zip(
+            condition,
+            |value, condition| if condition <= 0.0 { 0.0 } else { value },
+        )
+    }
+
+    #[inline(always)]
+    fn larger(best: (Self, Self), value: Self, place: Self) -> (Self, Self) {
+        let (mut largest, mut places) = best;
+        for lane in 0..4 {
+            let better = (value.0[lane] > largest.0[lane]) | value.0[lane].is_nan();
+            largest.0[lane] = if better { value.0[lane] } else { largest.0[lane] };
+            places.0[lane] = if better { place.0[lane] } else { places.0[lane] };
+        }
+        (largest, places)
+    }
+
+    #[inline(always)]
+    unsafe fn store_u16(self, target: *mut u16) {
+        // By way of i32, for which the baseline has an instruction.
+        let whole = self.0.map(|value| value as i32 as u16);
+        // SAFETY: the caller vouches for four writable numbers; the write asks for no alignment.
+        unsafe { target.cast::<[u16; 4]>().write_unaligned(whole) }
+    }
+
+    #[inline(always)]
+    unsafe fn add_where(self, value: Self, places: *const u16, place: u16) -> Self {
+        // SAFETY: the caller vouches for four readable numbers; the read asks for no alignment.
+        let places = unsafe { places.cast::<[u16; 4]>().read_unaligned() };
+        let mut sum = self;
+        for ((sum, value), found) in sum.0.iter_mut().zip(value.0).zip(places) {
+            // A mask rather than a condition: the compiler makes vectors of the former only.
+            let mask = u32::from(found == place).wrapping_neg();
+            *sum += f32::from_bits(value.to_bits() & mask);
+        }
+        sum
     }
 }

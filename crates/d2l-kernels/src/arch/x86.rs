@@ -19,6 +19,7 @@ impl Simd for Avx2 {
     const LANES: usize = 8;
     const FMA: bool = true;
     type Vector = __m256;
+    type Short = Self;
 }
 
 impl Simd for Avx512 {
@@ -27,6 +28,7 @@ impl Simd for Avx512 {
     const LANES: usize = 16;
     const FMA: bool = true;
     type Vector = __m512;
+    type Short = Avx2;
 }
 
 /// # Safety
@@ -46,7 +48,7 @@ pub(super) unsafe fn run_avx512<K: Kernel>(kernel: K) -> K::Output {
 /// Maps the operations of [`Vector`] to the intrinsics of one register type.
 macro_rules! map_names {
     ($register:ty, $lanes:literal, $splat:ident, $load:ident, $store:ident, $add:ident, $sub:ident, $mul:ident,
-     $mul_add:ident, $max:ident) => {
+     $mul_add:ident, $max:ident, { $($own:item)* }) => {
         // SAFETY (every block below): a register type is only made inside `dispatch`, at a level that the
         // processor was found to have; loads and stores pass the caller's promise on.
         impl Vector for $register {
@@ -92,6 +94,7 @@ macro_rules! map_names {
                 // SAFETY: see the macro.
                 unsafe { $max($splat(0.0), self) }
             }
+            $($own)*
         }
     };
 }
@@ -106,7 +109,50 @@ map_names!(
     _mm256_sub_ps,
     _mm256_mul_ps,
     _mm256_fmadd_ps,
-    _mm256_max_ps
+    _mm256_max_ps,
+    {
+        #[inline(always)]
+        fn where_positive(self, condition: Self) -> Self {
+            // SAFETY: see the macro.
+            unsafe {
+                let positive = _mm256_cmp_ps::<_CMP_NLE_UQ>(condition, _mm256_setzero_ps());
+                _mm256_and_ps(self, positive)
+            }
+        }
+        #[inline(always)]
+        fn larger(best: (Self, Self), value: Self, place: Self) -> (Self, Self) {
+            // SAFETY: see the macro.
+            unsafe {
+                let above = _mm256_cmp_ps::<_CMP_GT_OQ>(value, best.0);
+                let better = _mm256_or_ps(above, _mm256_cmp_ps::<_CMP_UNORD_Q>(value, value));
+                (
+                    _mm256_blendv_ps(best.0, value, better),
+                    _mm256_blendv_ps(best.1, place, better),
+                )
+            }
+        }
+        #[inline(always)]
+        unsafe fn store_u16(self, target: *mut u16) {
+            // SAFETY: see the macro; the caller vouches for eight numbers.
+            unsafe {
+                let whole = _mm256_cvttps_epi32(self);
+                let (low, high) = (
+                    _mm256_castsi256_si128(whole),
+                    _mm256_extracti128_si256::<1>(whole),
+                );
+                _mm_storeu_si128(target.cast(), _mm_packus_epi32(low, high));
+            }
+        }
+        #[inline(always)]
+        unsafe fn add_where(self, value: Self, places: *const u16, place: u16) -> Self {
+            // SAFETY: see the macro; the caller vouches for eight numbers.
+            unsafe {
+                let places = _mm256_cvtepu16_epi32(_mm_loadu_si128(places.cast()));
+                let equal = _mm256_cmpeq_epi32(places, _mm256_set1_epi32(i32::from(place)));
+                _mm256_add_ps(self, _mm256_and_ps(value, _mm256_castsi256_ps(equal)))
+            }
+        }
+    }
 );
 map_names!(
     __m512,
@@ -118,5 +164,41 @@ map_names!(
     _mm512_sub_ps,
     _mm512_mul_ps,
     _mm512_fmadd_ps,
-    _mm512_max_ps
+    _mm512_max_ps,
+    {
+        #[inline(always)]
+        fn where_positive(self, condition: Self) -> Self {
+            // SAFETY: see the macro.
+            unsafe {
+                let positive = _mm512_cmp_ps_mask::<_CMP_NLE_UQ>(condition, _mm512_setzero_ps());
+                _mm512_maskz_mov_ps(positive, self)
+            }
+        }
+        #[inline(always)]
+        fn larger(best: (Self, Self), value: Self, place: Self) -> (Self, Self) {
+            // SAFETY: see the macro.
+            unsafe {
+                let better = _mm512_cmp_ps_mask::<_CMP_GT_OQ>(value, best.0)
+                    | _mm512_cmp_ps_mask::<_CMP_UNORD_Q>(value, value);
+                (
+                    _mm512_mask_mov_ps(best.0, better, value),
+                    _mm512_mask_mov_ps(best.1, better, place),
+                )
+            }
+        }
+        #[inline(always)]
+        unsafe fn store_u16(self, target: *mut u16) {
+            // SAFETY: see the macro; the caller vouches for sixteen numbers.
+            unsafe { _mm256_storeu_si256(target.cast(), _mm512_cvtepi32_epi16(_mm512_cvttps_epi32(self))) }
+        }
+        #[inline(always)]
+        unsafe fn add_where(self, value: Self, places: *const u16, place: u16) -> Self {
+            // SAFETY: see the macro; the caller vouches for sixteen numbers.
+            unsafe {
+                let places = _mm256_loadu_si256(places.cast());
+                let equal = _mm256_cmpeq_epi16_mask(places, _mm256_set1_epi16(place as i16));
+                _mm512_mask_add_ps(self, equal, self, value)
+            }
+        }
+    }
 );

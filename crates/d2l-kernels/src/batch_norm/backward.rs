@@ -1,6 +1,7 @@
 //! The backward functions.
 
 use super::kernels::{self, Affine};
+use super::walk::{Order, widen};
 use super::{BatchNorm, Gradients, Moments};
 use crate::ShapeError;
 use crate::par::for_each_chunk_mut;
@@ -142,12 +143,13 @@ fn backward(
     }
     let inverse = norm.inverse_deviations(moments.variance);
     let factors = norm.factors(&inverse);
-    let [mean, factor, beta] = [moments.mean, &factors, norm.beta].map(kernels::widen);
+    let [mean, factor, beta] = [moments.mean, &factors, norm.beta].map(widen);
     let affine = |relu| Affine {
         mean: &mean,
         factor: &factor,
         beta: &beta,
         relu,
+        order: Order::new(norm.channels, x.len()),
     };
     let (affine, dy) = match upstream {
         Upstream::Masked { y, dy } if norm.relu => {
@@ -182,7 +184,7 @@ fn backward(
     let slope: Vec<f32> = slope
         .map(|((factor, dgamma), inverse)| factor * inverse * dgamma * per_row)
         .collect();
-    let [shift, slope] = [shift, slope].map(|values| kernels::widen(&values));
+    let [shift, slope] = [shift, slope].map(|values| widen(&values));
     let chunk = kernels::rows_per_piece(norm.channels) * norm.channels;
     for_each_chunk_mut(dx, chunk, |piece, dx| {
         let range = piece * chunk..piece * chunk + dx.len();

@@ -1,6 +1,7 @@
 //! The forward functions.
 
 use super::kernels::{self, Affine};
+use super::walk::{Order, widen};
 use super::{BatchNorm, Moments, MomentsMut};
 use crate::ShapeError;
 use crate::par::for_each_chunk_mut;
@@ -138,12 +139,13 @@ fn normalise(norm: &BatchNorm<'_>, x: &[f32], residual: Option<&[f32]>, moments:
         return;
     }
     let factors = norm.factors(&norm.inverse_deviations(moments.variance));
-    let [mean, factor, beta] = [moments.mean, &factors, norm.beta].map(kernels::widen);
+    let [mean, factor, beta] = [moments.mean, &factors, norm.beta].map(widen);
     let affine = Affine {
         mean: &mean,
         factor: &factor,
         beta: &beta,
         relu: norm.relu,
+        order: Order::new(norm.channels, x.len()),
     };
     let chunk = kernels::rows_per_piece(norm.channels) * norm.channels;
     for_each_chunk_mut(y, chunk, |piece, y| {

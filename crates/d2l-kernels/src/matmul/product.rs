@@ -13,6 +13,7 @@ use crate::par::{SendPtr, for_each_piece};
 use crate::scratch;
 use crate::tile::{
     Epilogue, MAX_ROWS, MicroKernel, Panel, Tile, Walk, micro_kernel, pack_rows, pack_transposed,
+    pack_wide_rows,
 };
 use std::ops::Range;
 
@@ -50,6 +51,30 @@ impl Matrix<'_> {
             pack_rows(panel, steps.len(), source, self.row_pitch, target);
         } else {
             pack_transposed(panel, steps.len(), source, self.column_pitch, target);
+        }
+    }
+
+    /// Packs all panels of `columns`, and rows `steps`, one panel after the other.
+    fn pack_columns(
+        &self,
+        kernel: &MicroKernel,
+        columns: &Range<usize>,
+        steps: Range<usize>,
+        target: &mut [f32],
+    ) {
+        let panels = kernel.panels(columns.len());
+        if self.column_pitch == 1 {
+            let source = &self.data[steps.start * self.row_pitch + columns.start..];
+            pack_wide_rows(panels, steps.len(), source, self.row_pitch, target);
+            return;
+        }
+        for panel in panels {
+            let target = &mut target[panel.first * steps.len()..];
+            let panel_of_b = Panel {
+                first: panel.first + columns.start,
+                ..panel
+            };
+            self.pack(&panel_of_b, steps.clone(), target);
         }
     }
 }
@@ -204,14 +229,7 @@ impl<'a> Plan<'a> {
                     let block = if self.pack_up_front {
                         &packed[steps.start * kernel.padded(n) + columns.start * steps.len()..]
                     } else {
-                        for panel in kernel.panels(columns.len()) {
-                            let own = &mut own[panel.first * steps.len()..];
-                            let panel_of_b = Panel {
-                                first: panel.first + columns.start,
-                                ..panel
-                            };
-                            b.pack(&panel_of_b, steps.clone(), own);
-                        }
+                        b.pack_columns(kernel, &columns, steps.clone(), own);
                         &own[..]
                     };
                     // SAFETY: `target` has room for the piece's rows and columns, `block` for its panels.

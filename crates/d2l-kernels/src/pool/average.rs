@@ -1,9 +1,10 @@
 //! Average pooling.
 
+use super::pixel::{Pixel, Sources, Tap, Taps, compute};
 use super::windows::Cover;
 use super::{AdaptivePool2dShape, Plan, Pool2dShape};
 use crate::ShapeError;
-use crate::arch::Simd;
+use crate::arch::{Simd, Vector};
 use crate::par::for_each_chunk_mut;
 use crate::pieces::per_level;
 
@@ -71,50 +72,73 @@ fn forward(operation: &'static str, plan: &Plan, x: &[f32], y: &mut [f32]) -> Re
 }
 
 per_level! {
+    /// The output rows from `first_row` (counted through the batch) that `y` holds.
     fn forward_rows<'a>(plan: &'a Plan, first_row: usize, x: &'a [f32], y: &'a mut [f32]) {
-        match plan.lanes() {
-            8 => forward_blocks::<8>(plan, first_row, x, y),
-            16 => forward_blocks::<16>(plan, first_row, x, y),
-            _ => forward_blocks::<32>(plan, first_row, x, y),
+        let channels = plan.channels;
+        let [x_row, y_row] = plan.row_lens();
+        let mut taps = Taps::new();
+        let mut row_sums = vec![0.0; channels];
+        for row in 0..y.len() / y_row {
+            let (image, output_row) = plan.rows.split_output(first_row + row);
+            let window_row = &plan.rows.windows[output_row];
+            let first = image * plan.rows.inputs() * x_row + window_row.inputs.start * x_row;
+            for (output, window) in plan.columns.windows.iter().enumerate() {
+                let divisor = plan.divisor(output_row, output);
+                let x = &x[first + window.inputs.start * channels..];
+                let y = &mut y[row * y_row + output * channels..];
+                let size = [window_row.inputs.len(), window.inputs.len()];
+                if size[0] * size[1] > LARGE_WINDOW {
+                    large_window_mean(size, [x_row, channels], x, divisor, &mut row_sums, &mut y[..channels]);
+                    continue;
+                }
+                let taps = taps.of(plan, window_row, window);
+                let last = taps.last().map_or(0, |tap| tap.offset);
+                assert!(x.len() >= last + channels && y.len() >= channels);
+                let room = (x.len() - last).min(y.len());
+                let mean = Mean { x: x.as_ptr(), taps, factor: 1.0 / divisor, y: y.as_mut_ptr() };
+                // SAFETY: below `room`, channels lie inside y, and inside x at every tap.
+                unsafe { compute::<S>(&mean, channels, room) };
+            }
         }
     }
 }
 
-/// The output rows from `first_row` (counted through the batch) that `y` holds, `L` channels at a time. Blocks spill
-/// over as in max pooling.
-#[inline(always)]
-fn forward_blocks<const L: usize>(plan: &Plan, first_row: usize, x: &[f32], y: &mut [f32]) {
-    let channels = plan.channels;
-    let mut row_sums = vec![0.0; channels];
-    let [x_row, y_row] = plan.row_lens();
-    for row in 0..y.len() / y_row {
-        let (image, output_row) = plan.rows.split_output(first_row + row);
-        let image_start = image * plan.rows.inputs() * x_row;
-        let window_row = plan.rows.windows[output_row].inputs.clone();
-        for (output, window) in plan.columns.windows.iter().enumerate() {
-            let from = image_start + window_row.start * x_row + window.inputs.start * channels;
-            let taps = [window_row.len(), window.inputs.len()];
-            let last = from + (taps[0] - 1) * x_row + (taps[1] - 1) * channels;
-            let divisor = plan.divisor(output_row, output);
-            let start = row * y_row + output * channels;
-            if taps[0] * taps[1] > LARGE_WINDOW {
-                let y = &mut y[start..start + channels];
-                large_window_mean(taps, [x_row, channels], &x[from..], divisor, &mut row_sums, y);
-                continue;
-            }
-            for channel in (0..channels).step_by(L) {
-                let to = start + channel;
-                if to + L <= y.len() && last + channel + L <= x.len() {
-                    let sum = window_sum::<L>(taps, [x_row, channels], &x[from + channel..]);
-                    y[to..to + L].copy_from_slice(&sum.map(|sum| sum / divisor));
-                } else {
-                    for channel in channel..channels.min(channel + L) {
-                        let [sum] = window_sum::<1>(taps, [x_row, channels], &x[from + channel..]);
-                        y[start + channel] = sum / divisor;
-                    }
-                }
+/// The mean over a window.
+struct Mean<'a> {
+    /// The window's first element.
+    x: *const f32,
+    taps: &'a [Tap],
+    factor: f32,
+    y: *mut f32,
+}
+
+impl Pixel for Mean<'_> {
+    #[inline(always)]
+    unsafe fn vectors<S: Simd, const N: usize>(&self, channel: usize) {
+        let mut sums = [S::Vector::splat(0.0); N];
+        for tap in self.taps {
+            for (index, sum) in sums.iter_mut().enumerate() {
+                // SAFETY: the caller's promise.
+                *sum =
+                    sum.add(unsafe { S::Vector::load(self.x.add(tap.offset + channel + index * S::LANES)) });
             }
         }
+        let factor = S::Vector::splat(self.factor);
+        for (index, sum) in sums.into_iter().enumerate() {
+            // SAFETY: the caller's promise.
+            unsafe { sum.mul(factor).store(self.y.add(channel + index * S::LANES)) };
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn single(&self, channel: usize) {
+        let mut sum = 0.0;
+        for tap in self.taps {
+            // SAFETY: the caller's promise.
+            sum += unsafe { *self.x.add(tap.offset + channel) };
+        }
+        // SAFETY: the caller's promise.
+        unsafe { *self.y.add(channel) = sum * self.factor };
     }
 }
 
@@ -144,26 +168,6 @@ fn large_window_mean(
     y.iter_mut().for_each(|y| *y /= divisor);
 }
 
-/// The sum of `L` channels over the `[rows, columns]` of a window at the start of `x`, row by row.
-#[inline(always)]
-fn window_sum<const L: usize>(taps: [usize; 2], steps: [usize; 2], x: &[f32]) -> [f32; L] {
-    let mut sum = [0.0; L];
-    for row in 0..taps[0] {
-        let mut row_sum = [0.0; L];
-        for column in 0..taps[1] {
-            let from = row * steps[0] + column * steps[1];
-            let values = &x[from..from + L];
-            for lane in 0..L {
-                row_sum[lane] += values[lane];
-            }
-        }
-        for lane in 0..L {
-            sum[lane] += row_sum[lane];
-        }
-    }
-    sum
-}
-
 fn backward(operation: &'static str, plan: &Plan, dy: &[f32], dx: &mut [f32]) -> Result<(), ShapeError> {
     plan.check_lens(operation, ["dx", "dy"], [dx.len(), dy.len()])?;
     let [x_row, _] = plan.row_lens();
@@ -180,73 +184,77 @@ fn backward(operation: &'static str, plan: &Plan, dy: &[f32], dx: &mut [f32]) ->
 }
 
 per_level! {
+    /// The input rows from `first_row` (counted through the batch) that `dx` holds.
     fn backward_rows<'a>(
         plan: &'a Plan, factors: &'a [f32], first_row: usize, dy: &'a [f32], dx: &'a mut [f32]
     ) {
-        match plan.lanes() {
-            8 => backward_blocks::<S, 8>(plan, factors, first_row, dy, dx),
-            16 => backward_blocks::<S, 16>(plan, factors, first_row, dy, dx),
-            _ => backward_blocks::<S, 32>(plan, factors, first_row, dy, dx),
+        let channels = plan.channels;
+        let [x_row, y_row] = plan.row_lens();
+            for row in 0..dx.len() / x_row {
+            let (image, input_row) = plan.rows.split_input(first_row + row);
+            let rows = plan.rows.covering(input_row);
+            let outputs = |rows: &[Cover]| -> [Option<usize>; 2] { [rows.first(), rows.last()].map(|cover| cover.map(|cover| cover.output)) };
+            // Rows under the same outputs are alike.
+            if row > 0 && input_row > 0 && outputs(rows) == outputs(plan.rows.covering(input_row - 1)) {
+                dx.copy_within((row - 1) * x_row..row * x_row, row * x_row);
+                continue;
+            }
+            let dy = &dy[image * plan.rows.outputs() * y_row..];
+            for input in 0..plan.columns.inputs() {
+                let sources = plan.sources(rows, plan.columns.covering(input));
+                let last = sources.last();
+                let dx = &mut dx[row * x_row + input * channels..];
+                assert!(dy.len() >= last + channels && dx.len() >= channels);
+                let room = (dy.len() - last).min(dx.len());
+                let shares =
+                    Shares { dy: dy.as_ptr(), factors, sources, dx: dx.as_mut_ptr() };
+                // SAFETY: below `room`, channels lie inside dx, and inside dy at every source.
+                unsafe { compute::<S>(&shares, channels, room) };
+            }
         }
     }
 }
 
-/// The input rows from `first_row` (counted through the batch) that `dx` holds, in blocks as [`forward_blocks`].
-#[inline(always)]
-fn backward_blocks<S: Simd, const L: usize>(
-    plan: &Plan,
-    factors: &[f32],
-    first_row: usize,
-    dy: &[f32],
-    dx: &mut [f32],
-) {
-    let channels = plan.channels;
-    let [x_row, y_row] = plan.row_lens();
-    for row in 0..dx.len() / x_row {
-        let (image, input_row) = plan.rows.split_input(first_row + row);
-        let image_start = image * plan.rows.outputs() * y_row;
-        let rows = plan.rows.covering(input_row);
-        for input in 0..plan.columns.inputs() {
-            let columns = plan.columns.covering(input);
-            let start = row * x_row + input * channels;
-            let last = image_start + plan.last_cover(rows, columns);
-            for channel in (0..channels).step_by(L) {
-                let to = start + channel;
-                let from = image_start + channel;
-                if to + L <= dx.len() && last + channel + L <= dy.len() {
-                    let sum = gather::<S, L>(plan, factors, rows, columns, dy, from);
-                    dx[to..to + L].copy_from_slice(&sum);
-                } else {
-                    for lane in 0..L.min(channels - channel) {
-                        [dx[to + lane]] = gather::<S, 1>(plan, factors, rows, columns, dy, from + lane);
-                    }
+/// The sum of dy over the outputs that cover an input, each divided by the size of its window.
+struct Shares<'a> {
+    dy: *const f32,
+    factors: &'a [f32],
+    sources: Sources<'a>,
+    dx: *mut f32,
+}
+
+impl Pixel for Shares<'_> {
+    #[inline(always)]
+    unsafe fn vectors<S: Simd, const N: usize>(&self, channel: usize) {
+        let mut sums = [S::Vector::splat(0.0); N];
+        for row in self.sources.rows {
+            for column in self.sources.columns {
+                let (pixel, _) = self.sources.output(row, column);
+                let factor = S::Vector::splat(self.factors[pixel]);
+                for (index, sum) in sums.iter_mut().enumerate() {
+                    let from = pixel * self.sources.channels + channel + index * S::LANES;
+                    // SAFETY: the caller's promise.
+                    *sum = unsafe { S::Vector::load(self.dy.add(from)) }.mul_add(factor, *sum);
                 }
             }
         }
-    }
-}
-
-/// The sum of `L` channels of dy over the windows of `rows` and `columns`, each times its factor.
-#[inline(always)]
-fn gather<S: Simd, const L: usize>(
-    plan: &Plan,
-    factors: &[f32],
-    rows: &[Cover],
-    columns: &[Cover],
-    dy: &[f32],
-    start: usize,
-) -> [f32; L] {
-    let [_, y_row] = plan.row_lens();
-    let mut sum = [0.0; L];
-    for row in rows {
-        for column in columns {
-            let from = start + row.output * y_row + column.output * plan.channels;
-            let factor = factors[row.output * plan.columns.outputs() + column.output];
-            let dy = &dy[from..from + L];
-            for lane in 0..L {
-                sum[lane] = S::mul_add(dy[lane], factor, sum[lane]);
-            }
+        for (index, sum) in sums.into_iter().enumerate() {
+            // SAFETY: the caller's promise.
+            unsafe { sum.store(self.dx.add(channel + index * S::LANES)) };
         }
     }
-    sum
+
+    #[inline(always)]
+    unsafe fn single(&self, channel: usize) {
+        let mut sum = 0.0;
+        for row in self.sources.rows {
+            for column in self.sources.columns {
+                let (pixel, _) = self.sources.output(row, column);
+                // SAFETY: the caller's promise.
+                sum += unsafe { *self.dy.add(pixel * self.sources.channels + channel) } * self.factors[pixel];
+            }
+        }
+        // SAFETY: the caller's promise.
+        unsafe { *self.dx.add(channel) = sum };
+    }
 }

@@ -1,8 +1,9 @@
 //! Max pooling. NaN wins over every number (the last one of a window, as in PyTorch), the first of equal numbers wins.
 
-use super::windows::Cover;
+use super::pixel::{Pixel, Sources, Tap, Taps, compute};
 use super::{AdaptivePool2dShape, Argmax, Plan, Pool2dShape};
 use crate::ShapeError;
+use crate::arch::{Simd, Vector};
 use crate::par::for_each_chunk_mut;
 use crate::pieces::{for_each_chunk_pair_mut, per_level};
 
@@ -98,98 +99,75 @@ fn forward(
 }
 
 per_level! {
+    /// The output rows from `first_row` (counted through the batch) that `y` holds.
     fn forward_rows<'a>(plan: &'a Plan, first_row: usize, x: &'a [f32], y: &'a mut [f32], argmax: &'a mut [Argmax]) {
-        // Longer blocks are not made vectors of.
-        match plan.lanes() {
-            8 => forward_blocks::<8>(plan, first_row, x, y, argmax),
-            _ => forward_blocks::<16>(plan, first_row, x, y, argmax),
-        }
-    }
-}
-
-/// The output rows from `first_row` (counted through the batch) that `y` holds, `L` channels at a time.
-///
-/// The last block of a pixel's channels may spill over into the pixels behind it, which are written later: so long
-/// as that stays inside the slices, it costs less than a shorter block.
-#[inline(always)]
-fn forward_blocks<const L: usize>(
-    plan: &Plan,
-    first_row: usize,
-    x: &[f32],
-    y: &mut [f32],
-    argmax: &mut [Argmax],
-) {
-    let channels = plan.channels;
-    let [x_row, y_row] = plan.row_lens();
-    for row in 0..y.len() / y_row {
-        let (image, output_row) = plan.rows.split_output(first_row + row);
-        let image_start = image * plan.rows.inputs() * x_row;
-        let window_row = plan.rows.windows[output_row].inputs.clone();
-        for (output, window) in plan.columns.windows.iter().enumerate() {
-            let window = Taps {
-                start: image_start + window_row.start * x_row + window.inputs.start * channels,
-                rows: window_row.len(),
-                columns: window.inputs.len(),
-                row_step: x_row,
-                column_step: channels,
-                row_taps: plan.columns.widest,
-            };
-            let start = row * y_row + output * channels;
-            for channel in (0..channels).step_by(L) {
-                let to = start + channel;
-                if to + L <= y.len() && window.last() + channel + L <= x.len() {
-                    let (best, place) = maximum::<L>(window, channel, x);
-                    y[to..to + L].copy_from_slice(&best);
-                    argmax[to..to + L].copy_from_slice(&place);
-                } else {
-                    for channel in channel..channels.min(channel + L) {
-                        let (best, place) = maximum::<1>(window, channel, x);
-                        (y[start + channel], argmax[start + channel]) = (best[0], place[0]);
-                    }
-                }
+        let channels = plan.channels;
+        let [x_row, y_row] = plan.row_lens();
+        let mut taps = Taps::new();
+        for row in 0..y.len() / y_row {
+            let (image, output_row) = plan.rows.split_output(first_row + row);
+            let window_row = &plan.rows.windows[output_row];
+            let first = image * plan.rows.inputs() * x_row + window_row.inputs.start * x_row;
+            for (output, window) in plan.columns.windows.iter().enumerate() {
+                let taps = taps.of(plan, window_row, window);
+                let last = taps.last().map_or(0, |tap| tap.offset);
+                let (from, to) = (first + window.inputs.start * channels, row * y_row + output * channels);
+                let (x, y, argmax) = (&x[from..], &mut y[to..], &mut argmax[to..]);
+                assert!(x.len() >= last + channels && y.len() >= channels && argmax.len() >= channels);
+                let room = (x.len() - last).min(y.len()).min(argmax.len());
+                let (x, y, argmax) = (x.as_ptr(), y.as_mut_ptr(), argmax.as_mut_ptr());
+                // SAFETY: below `room`, channels lie inside x at every tap, y and argmax.
+                unsafe { compute::<S>(&Largest { x, taps, y, argmax }, channels, room) };
             }
         }
     }
 }
 
-/// The elements of one window, as positions in x.
-#[derive(Clone, Copy)]
-struct Taps {
-    start: usize,
-    rows: usize,
-    columns: usize,
-    row_step: usize,
-    column_step: usize,
-    row_taps: usize,
+/// The maximum over a window.
+struct Largest<'a> {
+    /// The window's first element.
+    x: *const f32,
+    taps: &'a [Tap],
+    y: *mut f32,
+    argmax: *mut Argmax,
 }
 
-impl Taps {
+impl Pixel for Largest<'_> {
     #[inline(always)]
-    fn last(self) -> usize {
-        self.start + (self.rows - 1) * self.row_step + (self.columns - 1) * self.column_step
-    }
-}
-
-/// The maxima of `L` channels over a window, and their taps.
-#[inline(always)]
-fn maximum<const L: usize>(window: Taps, channel: usize, x: &[f32]) -> ([f32; L], [Argmax; L]) {
-    let mut best = [f32::NEG_INFINITY; L];
-    // A window of nothing but −∞ came from its first element.
-    let mut place = [0u32; L];
-    for row in 0..window.rows {
-        for column in 0..window.columns {
-            let from = window.start + row * window.row_step + column * window.column_step + channel;
-            let values = &x[from..from + L];
-            let tap = (row * window.row_taps + column) as u32;
-            for lane in 0..L {
-                let value = values[lane];
-                let better = (value > best[lane]) | value.is_nan();
-                best[lane] = if better { value } else { best[lane] };
-                place[lane] = if better { tap } else { place[lane] };
+    unsafe fn vectors<S: Simd, const N: usize>(&self, channel: usize) {
+        // A window of nothing but −∞ came from its first element.
+        let mut best = [(S::Vector::splat(f32::NEG_INFINITY), S::Vector::splat(0.0)); N];
+        for tap in self.taps {
+            let place = S::Vector::splat(f32::from(tap.number));
+            for (index, best) in best.iter_mut().enumerate() {
+                // SAFETY: the caller's promise.
+                let value = unsafe { S::Vector::load(self.x.add(tap.offset + channel + index * S::LANES)) };
+                *best = S::Vector::larger(*best, value, place);
+            }
+        }
+        for (index, (largest, place)) in best.into_iter().enumerate() {
+            let channel = channel + index * S::LANES;
+            // SAFETY: the caller's promise.
+            unsafe {
+                largest.store(self.y.add(channel));
+                place.store_u16(self.argmax.add(channel));
             }
         }
     }
-    (best, place.map(|tap| tap as Argmax))
+
+    #[inline(always)]
+    unsafe fn single(&self, channel: usize) {
+        let mut best = (f32::NEG_INFINITY, 0);
+        for tap in self.taps {
+            // SAFETY: the caller's promise.
+            let value = unsafe { *self.x.add(tap.offset + channel) };
+            if value > best.0 || value.is_nan() {
+                best = (value, tap.number);
+            }
+        }
+        // SAFETY: the caller's promise.
+        unsafe { (*self.y.add(channel), *self.argmax.add(channel)) = best };
+    }
 }
 
 fn backward(
@@ -220,18 +198,16 @@ per_level! {
         dx: &'a mut [f32],
     ) {
         // Without a ReLU any slice as long as dy will do: it is not looked at.
-        match (relu_output, plan.lanes()) {
-            (None, 8) => backward_blocks::<8, false>(plan, first_row, dy, argmax, dy, dx),
-            (None, _) => backward_blocks::<16, false>(plan, first_row, dy, argmax, dy, dx),
-            (Some(y), 8) => backward_blocks::<8, true>(plan, first_row, dy, argmax, y, dx),
-            (Some(y), _) => backward_blocks::<16, true>(plan, first_row, dy, argmax, y, dx),
+        match relu_output {
+            None => backward_pixels::<S, false>(plan, first_row, dy, argmax, dy, dx),
+            Some(y) => backward_pixels::<S, true>(plan, first_row, dy, argmax, y, dx),
         }
     }
 }
 
-/// The input rows from `first_row` (counted through the batch) that `dx` holds, in blocks as [`forward_blocks`].
+/// The input rows from `first_row` (counted through the batch) that `dx` holds.
 #[inline(always)]
-fn backward_blocks<const L: usize, const RELU: bool>(
+fn backward_pixels<S: Simd, const RELU: bool>(
     plan: &Plan,
     first_row: usize,
     dy: &[f32],
@@ -241,68 +217,82 @@ fn backward_blocks<const L: usize, const RELU: bool>(
 ) {
     let channels = plan.channels;
     let [x_row, y_row] = plan.row_lens();
+    let image_len = plan.rows.outputs() * y_row;
     for row in 0..dx.len() / x_row {
         let (image, input_row) = plan.rows.split_input(first_row + row);
-        let image_start = image * plan.rows.outputs() * y_row;
         let rows = plan.rows.covering(input_row);
+        let start = image * image_len;
+        let (dy, argmax, y) = (&dy[start..], &argmax[start..], &y[start..]);
         for input in 0..plan.columns.inputs() {
-            let columns = plan.columns.covering(input);
-            let start = row * x_row + input * channels;
-            let last = image_start + plan.last_cover(rows, columns);
-            for channel in (0..channels).step_by(L) {
-                let to = start + channel;
-                let from = image_start + channel;
-                if to + L <= dx.len() && last + channel + L <= dy.len() {
-                    let sum = gather::<L, RELU>(plan, rows, columns, [dy, y], argmax, from);
-                    dx[to..to + L].copy_from_slice(&sum);
-                } else {
-                    for lane in 0..L.min(channels - channel) {
-                        [dx[to + lane]] =
-                            gather::<1, RELU>(plan, rows, columns, [dy, y], argmax, from + lane);
+            let sources = plan.sources(rows, plan.columns.covering(input));
+            let last = sources.last();
+            let dx = &mut dx[row * x_row + input * channels..];
+            let readable = dy.len().min(argmax.len()).min(y.len());
+            assert!(readable >= last + channels && dx.len() >= channels);
+            let room = (readable - last).min(dx.len());
+            let chosen = Chosen::<RELU> {
+                dy: dy.as_ptr(),
+                argmax: argmax.as_ptr(),
+                y: y.as_ptr(),
+                sources,
+                dx: dx.as_mut_ptr(),
+            };
+            // SAFETY: below `room`, channels lie inside dx, and inside the others at every source.
+            unsafe { compute::<S>(&chosen, channels, room) };
+        }
+    }
+}
+
+/// The sum of dy over the outputs that chose an input.
+struct Chosen<'a, const RELU: bool> {
+    dy: *const f32,
+    argmax: *const Argmax,
+    y: *const f32,
+    sources: Sources<'a>,
+    dx: *mut f32,
+}
+
+impl<const RELU: bool> Pixel for Chosen<'_, RELU> {
+    #[inline(always)]
+    unsafe fn vectors<S: Simd, const N: usize>(&self, channel: usize) {
+        let mut sums = [S::Vector::splat(0.0); N];
+        for row in self.sources.rows {
+            for column in self.sources.columns {
+                let (pixel, number) = self.sources.output(row, column);
+                for (index, sum) in sums.iter_mut().enumerate() {
+                    let from = pixel * self.sources.channels + channel + index * S::LANES;
+                    // SAFETY: the caller's promise.
+                    unsafe {
+                        let mut dy = S::Vector::load(self.dy.add(from));
+                        if RELU {
+                            dy = dy.where_positive(S::Vector::load(self.y.add(from)));
+                        }
+                        *sum = sum.add_where(dy, self.argmax.add(from), number);
                     }
                 }
             }
         }
-    }
-}
-
-/// The sum of `L` channels of dy over the windows that chose the input which `rows` and `columns` cover.
-#[inline(always)]
-fn gather<const L: usize, const RELU: bool>(
-    plan: &Plan,
-    rows: &[Cover],
-    columns: &[Cover],
-    [dy, y]: [&[f32]; 2],
-    argmax: &[Argmax],
-    start: usize,
-) -> [f32; L] {
-    let [_, y_row] = plan.row_lens();
-    let mut sum = [0.0; L];
-    for row in rows {
-        for column in columns {
-            let tap = (row.tap * plan.columns.widest + column.tap) as Argmax;
-            let from = start + row.output * y_row + column.output * plan.channels;
-            let (dy, argmax): ([f32; L], [Argmax; L]) = (block(dy, from), block(argmax, from));
-            // Masks of 32 bits rather than conditions: the compiler makes vectors of the former only.
-            let mut mask = argmax.map(|place| u32::from(place == tap).wrapping_neg());
-            if RELU {
-                let y: [f32; L] = block(y, from);
-                for lane in 0..L {
-                    mask[lane] &= u32::from((y[lane] > 0.0) | y[lane].is_nan()).wrapping_neg();
-                }
-            }
-            for lane in 0..L {
-                sum[lane] += f32::from_bits(dy[lane].to_bits() & mask[lane]);
-            }
+        for (index, sum) in sums.into_iter().enumerate() {
+            // SAFETY: the caller's promise.
+            unsafe { sum.store(self.dx.add(channel + index * S::LANES)) };
         }
     }
-    sum
-}
 
-/// `L` elements from `from` on.
-#[inline(always)]
-fn block<T: Copy + Default, const L: usize>(values: &[T], from: usize) -> [T; L] {
-    let mut block = [T::default(); L];
-    block.copy_from_slice(&values[from..from + L]);
-    block
+    #[inline(always)]
+    unsafe fn single(&self, channel: usize) {
+        let mut sum = 0.0;
+        for row in self.sources.rows {
+            for column in self.sources.columns {
+                let (pixel, number) = self.sources.output(row, column);
+                let from = pixel * self.sources.channels + channel;
+                // SAFETY: the caller's promise.
+                let (dy, place, y) =
+                    unsafe { (*self.dy.add(from), *self.argmax.add(from), *self.y.add(from)) };
+                let passes = !RELU || y > 0.0 || y.is_nan();
+                sum += if passes && place == number { dy } else { 0.0 };
+            }
+        }
+        // SAFETY: the caller's promise.
+        unsafe { *self.dx.add(channel) = sum };
+    }
 }

@@ -15,7 +15,8 @@
 //!    finishes them. With the epilogue in the same function the compiler keeps the sums in memory during the sum,
 //!    which is 2.5 times slower.
 //! 4. The tile's size depends on the registers of the level: 12 × 32 under AVX-512 (24 of 32 registers), 6 × 16
-//!    under AVX2 (12 of 16), 6 × 8 at the baseline.
+//!    under AVX2 (12 of 16), 6 × 8 at the baseline. Where rows are left over, a tile of a third or two thirds of the
+//!    rows saves the work on rows that do not exist.
 
 #![allow(
     clippy::needless_range_loop,
@@ -24,7 +25,7 @@
 
 mod pack;
 
-pub(crate) use pack::{pack_rows, pack_transposed};
+pub(crate) use pack::{pack_rows, pack_transposed, pack_wide_rows};
 
 use crate::arch::{Level, Portable, Simd, Vector, level};
 use std::mem::MaybeUninit;
@@ -153,8 +154,9 @@ pub(crate) struct MicroKernel {
     pub(crate) rows: usize,
     /// Columns of a wide tile; a narrow one has half of them.
     pub(crate) width: usize,
-    wide: Run,
-    narrow: Run,
+    /// The wide tile with a third, two thirds and all of the rows.
+    wide: [Run; 3],
+    narrow: [Run; 3],
 }
 
 /// The micro-kernel of the current level.
@@ -162,22 +164,22 @@ pub(crate) fn micro_kernel() -> &'static MicroKernel {
     static PORTABLE: MicroKernel = MicroKernel {
         rows: 6,
         width: 8,
-        wide: portable::<2>,
-        narrow: portable::<1>,
+        wide: [portable::<2, 2>, portable::<4, 2>, portable::<6, 2>],
+        narrow: [portable::<2, 1>, portable::<4, 1>, portable::<6, 1>],
     };
     #[cfg(target_arch = "x86_64")]
     static AVX2: MicroKernel = MicroKernel {
         rows: 6,
         width: 16,
-        wide: avx2::<2>,
-        narrow: avx2::<1>,
+        wide: [avx2::<2, 2>, avx2::<4, 2>, avx2::<6, 2>],
+        narrow: [avx2::<2, 1>, avx2::<4, 1>, avx2::<6, 1>],
     };
     #[cfg(target_arch = "x86_64")]
     static AVX512: MicroKernel = MicroKernel {
         rows: 12,
         width: 32,
-        wide: avx512::<2>,
-        narrow: avx512::<1>,
+        wide: [avx512::<4, 2>, avx512::<8, 2>, avx512::<12, 2>],
+        narrow: [avx512::<4, 1>, avx512::<8, 1>, avx512::<12, 1>],
     };
     match level() {
         #[cfg(target_arch = "x86_64")]
@@ -231,16 +233,18 @@ impl MicroKernel {
     ///
     /// # Safety
     /// `tile.a[..self.rows]` must be readable at every offset of the walk, `tile.b` for as many rows of `panel.width`
-    /// floats as the walk has steps, those it skips included, `tile.c[..tile.rows]` readable and writable for `panel.columns` floats each, a bias
-    /// that is not null readable for `panel.columns` floats. `self` must come from [`micro_kernel`], `panel` from
+    /// floats as the walk has steps, those it skips included, `tile.c[..tile.rows]` readable and writable for
+    /// `panel.columns` floats each, a bias that is not null readable for `panel.columns` floats. `self` must come from [`micro_kernel`], `panel` from
     /// `self`.
     #[inline]
     pub(crate) unsafe fn run(&self, panel: &Panel, tile: &Tile) {
-        let run = if panel.width == self.width {
-            self.wide
+        let heights = if panel.width == self.width {
+            &self.wide
         } else {
-            self.narrow
+            &self.narrow
         };
+        // The lowest tile that has the rows.
+        let run = heights[(3 * tile.rows).div_ceil(self.rows).clamp(1, 3) - 1];
         // SAFETY: the caller's promise.
         unsafe { run(tile, panel.columns) }
     }
@@ -248,13 +252,13 @@ impl MicroKernel {
 
 /// Names the tile and its epilogue for one level: functions of their own, with the level's features.
 macro_rules! name_level {
-    ($tile:ident, $finish:ident, $simd:ty, $rows:literal $(, $features:literal)?) => {
+    ($tile:ident, $finish:ident, $simd:ty $(, $features:literal)?) => {
         /// # Safety
         /// The processor must have the level; see [`MicroKernel::run`].
         $(#[target_feature(enable = $features)])?
-        unsafe fn $tile<const VECTORS: usize>(operands: &Tile, columns: usize) {
+        unsafe fn $tile<const ROWS: usize, const VECTORS: usize>(operands: &Tile, columns: usize) {
             // SAFETY: the caller's promise.
-            unsafe { tile::<$simd, $rows, VECTORS>(operands, columns, $finish::<VECTORS>) }
+            unsafe { tile::<$simd, ROWS, VECTORS>(operands, columns, $finish::<VECTORS>) }
         }
 
         /// # Safety
@@ -268,15 +272,14 @@ macro_rules! name_level {
     };
 }
 
-name_level!(portable, finish_portable, Portable, 6);
+name_level!(portable, finish_portable, Portable);
 #[cfg(target_arch = "x86_64")]
-name_level!(avx2, finish_avx2, crate::arch::Avx2, 6, "avx2,fma");
+name_level!(avx2, finish_avx2, crate::arch::Avx2, "avx2,fma");
 #[cfg(target_arch = "x86_64")]
 name_level!(
     avx512,
     finish_avx512,
     crate::arch::Avx512,
-    12,
     "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma"
 );
 
