@@ -1,7 +1,8 @@
 //! Scratch memory that outlives a call: a fresh page costs a page fault, a reused one does not.
 //!
 //! Every thread keeps the buffers it last used, up to [`KEPT_FLOATS`] in all. A buffer is lent to a closure and
-//! goes back to the thread's store afterwards. Its contents are whatever the last user left.
+//! goes back to the thread's store afterwards. Its contents are whatever the last user left. Where no buffer is large
+//! enough a larger one takes the place of the largest, so that a thread soon has as many as it lends at once.
 
 use crate::memory::prefer_large_pages;
 use std::cell::RefCell;
@@ -25,7 +26,13 @@ pub(crate) fn with<R>(len: usize, f: impl FnOnce(&mut [f32]) -> R) -> R {
         let best = (0..store.len())
             .filter(|&index| store[index].len() >= needed)
             .min_by_key(|&index| store[index].len());
-        best.map(|index| store.swap_remove(index))
+        let Some(best) = best else {
+            // Too small for this, as it will be the next time.
+            let largest = (0..store.len()).max_by_key(|&index| store[index].len());
+            largest.map(|index| store.swap_remove(index));
+            return None;
+        };
+        Some(store.swap_remove(best))
     });
     let buffer = buffer.get_or_insert_with(|| {
         let mut fresh = vec![0.0; needed];
@@ -64,6 +71,19 @@ mod tests {
     fn a_buffer_is_reused() {
         let first = with(100, |buffer| buffer.as_ptr());
         assert_eq!(with(60, |buffer| buffer.as_ptr()), first);
+    }
+
+    #[test]
+    fn a_larger_buffer_takes_the_place_of_a_smaller_one() {
+        STORE.with_borrow_mut(Vec::clear);
+        for len in [100, 1000, 10_000] {
+            with(len, |_| with(len / 2, |_| ()));
+        }
+        let kept: Vec<usize> = STORE.with_borrow(|store| store.iter().map(Vec::len).collect());
+        assert!(
+            kept.len() <= 2 && kept.contains(&(10_000 + ALIGNMENT_FLOATS)),
+            "{kept:?}"
+        );
     }
 
     #[test]

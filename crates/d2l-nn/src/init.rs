@@ -78,22 +78,26 @@ impl Init {
         dtype: DType,
         device: &Device,
     ) -> Result<Tensor> {
-        let bounded = |bound: f64, rng: &mut Rng| rng.uniform(shape, -bound, bound, dtype, device);
+        let values = self.values(shape.iter().product(), fan, rng);
+        Ok(Tensor::from_vec(values, shape, device)?.to_dtype(dtype)?)
+    }
+
+    /// `n` values by this rule.
+    pub(crate) fn values(&self, n: usize, fan: Fan, rng: &mut Rng) -> Vec<f32> {
         let fan_in = fan.fan_in.max(1) as f64;
         let fan_sum = (fan.fan_in + fan.fan_out).max(1) as f64;
+        let normal = |std: f64, rng: &mut Rng| rng.normal_vec(n, 0.0, std as f32);
+        let bounded = |bound: f64, rng: &mut Rng| rng.uniform_vec(n, -bound as f32, bound as f32);
         match *self {
-            Self::Constant(value) => Ok(Tensor::full(value, shape, device)?.to_dtype(dtype)?),
-            Self::Normal { mean, std } => rng.normal(shape, mean, std, dtype, device),
-            Self::Uniform { low, high } => rng.uniform(shape, low, high, dtype, device),
+            Self::Constant(value) => vec![value as f32; n],
+            Self::Normal { mean, std } => rng.normal_vec(n, mean as f32, std as f32),
+            Self::Uniform { low, high } => rng.uniform_vec(n, low as f32, high as f32),
             Self::XavierUniform => bounded((6.0 / fan_sum).sqrt(), rng),
-            Self::XavierNormal => rng.normal(shape, 0.0, (2.0 / fan_sum).sqrt(), dtype, device),
+            Self::XavierNormal => normal((2.0 / fan_sum).sqrt(), rng),
             Self::HeUniform => bounded((6.0 / fan_in).sqrt(), rng),
-            Self::HeNormal => rng.normal(shape, 0.0, (2.0 / fan_in).sqrt(), dtype, device),
+            Self::HeNormal => normal((2.0 / fan_in).sqrt(), rng),
             Self::TorchDefault => bounded(1.0 / fan_in.sqrt(), rng),
-            Self::Custom(rule) => {
-                let values = rule(rng, fan, shape.iter().product());
-                Ok(Tensor::from_vec(values, shape, device)?.to_dtype(dtype)?)
-            }
+            Self::Custom(rule) => rule(rng, fan, n),
         }
     }
 }

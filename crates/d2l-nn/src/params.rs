@@ -122,6 +122,11 @@ impl ParamStore {
         }
         let create = || init.tensor(shape, fan, &mut rng.split(name), self.dtype, &self.device);
         let var = match &self.source {
+            // Without the copy that `Var::from_tensor` makes: the largest weight would be there twice.
+            None if self.dtype == DType::F32 => {
+                let values = init.values(shape.iter().product(), fan, &mut rng.split(name));
+                Var::from_vec(values, shape, &self.device)?
+            }
             None => Var::from_tensor(&create()?)?,
             Some(source) => {
                 let new = !source.contains_tensor(name);

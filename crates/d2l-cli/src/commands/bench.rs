@@ -55,6 +55,7 @@ pub(crate) fn bench(args: &BenchArgs, ui: Ui) -> Result<()> {
         if args.profile && !planned {
             return Err(Failure::usage("--profile: only a plan knows its layers' times"));
         }
+        let baseline = peak_memory_bytes();
         let params = ParamStore::new(DType::F32, &device);
         let model = network.build(input, &params, &Rng::new(SEED))?;
         let (xs, ys) = synthetic(batch_size, input, spec.classes, &device)?;
@@ -65,11 +66,14 @@ pub(crate) fn bench(args: &BenchArgs, ui: Ui) -> Result<()> {
             learning_rate: spec.settings.learning_rate,
             optimizer: Optimizer::new(Method::sgd(spec.settings.learning_rate), &params)?,
         };
-        let (seconds, nodes) = if planned {
-            let mode = if args.infer { Mode::Infer } else { Mode::Train };
-            planned_steps(job, model.plan(mode, batch_size)?, args)?
+        let mode = if args.infer { Mode::Infer } else { Mode::Train };
+        let (seconds, nodes, expected) = if planned {
+            let plan = model.plan(mode, batch_size)?;
+            let expected = plan.memory().total();
+            let (seconds, nodes) = planned_steps(job, plan, args)?;
+            (seconds, nodes, Some(expected))
         } else {
-            (autograd_steps(job, &model, args.steps)?, Vec::new())
+            (autograd_steps(job, &model, args.steps)?, Vec::new(), None)
         };
         let best = seconds.first().copied().unwrap_or(0.0);
         let median = seconds.get(seconds.len() / 2).copied().unwrap_or(0.0);
@@ -93,6 +97,8 @@ pub(crate) fn bench(args: &BenchArgs, ui: Ui) -> Result<()> {
                 "ms_per_step_median": 1e3 * median,
                 "examples_per_second": speed,
                 "peak_memory_bytes": memory,
+                "baseline_memory_bytes": baseline,
+                "plan_memory_bytes": expected,
                 "profile": profile,
             }));
         }

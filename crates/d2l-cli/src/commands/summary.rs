@@ -1,5 +1,6 @@
 use anstyle::Style;
 use d2l_models::ModelOptions;
+use d2l_nn::plan::Mode;
 use serde_json::json;
 
 use crate::args::SummaryArgs;
@@ -33,7 +34,9 @@ pub(crate) fn summary(args: &SummaryArgs, ui: Ui) -> Result<()> {
     if args.tree {
         return ui.line(network.to_string().trim_end());
     }
-    let memory = summary.training_bytes(args.batch);
+    let memory = network
+        .plan_memory(input, Mode::Train, args.batch)
+        .map_err(Failure::usage)?;
     let batch = args.batch as u64;
     if ui.json {
         let with_batch = |shape: &[usize]| [&[args.batch], shape].concat();
@@ -58,7 +61,14 @@ pub(crate) fn summary(args: &SummaryArgs, ui: Ui) -> Result<()> {
             "parameters": summary.parameters,
             "buffers": summary.buffers,
             "multiply_adds": summary.multiply_adds * batch,
-            "training_memory_bytes": memory,
+            "training_memory_bytes": memory.total(),
+            "training_memory": {
+                "parameters": memory.parameters,
+                "copies": memory.copies,
+                "gradients": memory.gradients,
+                "activations": memory.activations,
+                "input": memory.input,
+            },
         }));
     }
     let with_batch = |dimensions: &[usize]| format!("{}×{}", args.batch, shape(dimensions));
@@ -99,10 +109,17 @@ pub(crate) fn summary(args: &SummaryArgs, ui: Ui) -> Result<()> {
         ui.line(line)?;
     }
     ui.line(format_args!(
-        "\nweights {} in f32; a training step of batch {} holds about {}",
-        bytes(4 * (summary.parameters + summary.buffers) as u64),
+        "\nmemory of a training step of batch {} on the processor: {}",
         args.batch,
-        bytes(memory)
+        bytes(memory.total())
+    ))?;
+    ui.line(format_args!(
+        "  parameters {}, working copies {}, gradients {}, activations {}, input {}",
+        bytes(memory.parameters),
+        bytes(memory.copies),
+        bytes(memory.gradients),
+        bytes(memory.activations),
+        bytes(memory.input)
     ))
 }
 

@@ -83,20 +83,6 @@ impl Summary {
         });
         Ok(())
     }
-
-    /// Bytes that a training step with plain SGD keeps at once for a batch, in f32 through candle's autograd:
-    /// parameters and their gradients, the input, and every layer's output with its gradient. Scratch memory of
-    /// kernels and what the allocator holds back come on top, as does an optimiser's state.
-    pub fn training_bytes(&self, batch: usize) -> u64 {
-        let elements = |shape: &[usize]| shape.iter().product::<usize>() as u64;
-        let outputs: u64 = self
-            .layers
-            .iter()
-            .map(|layer| elements(&layer.output_shape))
-            .sum();
-        let per_example = elements(&self.input) + 2 * outputs;
-        4 * (2 * self.parameters as u64 + self.buffers as u64 + batch as u64 * per_example)
-    }
 }
 
 impl fmt::Display for Summary {

@@ -74,12 +74,14 @@ pub struct PlanMemory {
     pub gradients: u64,
     /// Activations and their gradients.
     pub activations: u64,
+    /// A batch, which is the caller's.
+    pub input: u64,
 }
 
 impl PlanMemory {
     /// All of it.
     pub fn total(&self) -> u64 {
-        self.parameters + self.copies + self.gradients + self.activations
+        self.parameters + self.copies + self.gradients + self.activations + self.input
     }
 }
 
@@ -157,6 +159,7 @@ impl Blueprint<'_> {
             learned,
             output,
             output_shape,
+            ..
         } = wired;
         for node in &mut nodes {
             node.op.prepare(batch);

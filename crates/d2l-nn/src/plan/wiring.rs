@@ -16,6 +16,8 @@ pub(super) struct Wired {
     pub(super) params: ParamList,
     /// The parameters that get a gradient.
     pub(super) learned: HashSet<ParamId>,
+    /// f32s of an example that comes in.
+    input: usize,
     pub(super) output: Wire,
     pub(super) output_shape: Vec<usize>,
 }
@@ -32,6 +34,7 @@ impl Wired {
             copies: (FLOAT * self.params.copied()) as u64,
             gradients: (FLOAT * learned.map(size).sum::<usize>()) as u64,
             activations: (batch * (FLOAT * self.layout.len() + own)) as u64,
+            input: (batch * FLOAT * self.input) as u64,
         }
     }
 }
@@ -121,6 +124,7 @@ pub(super) fn wire(graph: Graph, mode: Mode, is_learned: &dyn Fn(&str) -> bool) 
     nodes.reverse();
     let output = values.wire(graph.output);
     Wired {
+        input: values.len(INPUT),
         nodes,
         layout: values.needs.place(),
         params: graph.params,
