@@ -127,7 +127,12 @@ impl LrFinder {
         self.start * (self.end / self.start).powf(done)
     }
 
-    fn check(&self) -> Result<()> {
+    /// Refuses a range that makes no sense.
+    ///
+    /// # Errors
+    /// When the first rate is not above 0 and below the last, there are fewer than two steps, or the limit is not
+    /// above 1.
+    pub fn check(&self) -> Result<()> {
         let Self {
             start,
             end,
