@@ -10,7 +10,7 @@ pub(crate) use inspect::{
     BenchArgs, CheckpointName, CompletionsArgs, DataArgs, DataCommand, EvalArgs, ExportArgs, FeaturesArgs,
     LayoutName, ListArgs, ListWhat, PlaceArgs, PlotArgs, PredictArgs, ShowArgs, SplitName, SummaryArgs,
 };
-pub(crate) use train::{DataSourceArgs, Settings, TrainArgs};
+pub(crate) use train::{DataSourceArgs, FindLrArgs, Settings, TrainArgs};
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
@@ -60,6 +60,8 @@ pub(crate) enum Command {
     /// Train a network.
     #[command(alias = "fit")]
     Train(Box<TrainArgs>),
+    /// Look for a learning rate with a short training.
+    FindLr(FindLrArgs),
     /// Measure a trained network: loss, accuracy, accuracy per class, confusion matrix.
     Eval(EvalArgs),
     /// Classify pictures with a trained network.

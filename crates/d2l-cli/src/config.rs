@@ -1,9 +1,11 @@
 //! The settings of a run: layers (flags over file over book), one check of every field before any work, and the
 //! `config.toml` of a run folder.
 
+mod extras;
 mod file;
 mod resume;
 
+pub(crate) use extras::Extras;
 pub(crate) use file::{ConfigFile, DataRecord, Record};
 pub(crate) use resume::merge_for_resume;
 
@@ -49,6 +51,8 @@ pub(crate) struct Plan {
     pub(crate) schedule: Schedule,
     pub(crate) schedule_text: String,
     pub(crate) clip_norm: Option<f64>,
+    pub(crate) clip_value: Option<f64>,
+    pub(crate) extras: Extras,
     pub(crate) init_from: Option<PathBuf>,
     pub(crate) seed: u64,
     pub(crate) device: DeviceChoice,
@@ -206,6 +210,8 @@ pub(crate) fn resolve(settings: &Settings, origins: &Origins) -> Result<Plan> {
     faults.number("momentum", settings.momentum, true);
     faults.number("weight-decay", settings.weight_decay, true);
     faults.number("clip-norm", settings.clip_norm, false);
+    faults.number("clip-value", settings.clip_value, false);
+    let extras = Extras::resolve(settings, epochs, &mut faults);
 
     let clean = faults.messages.is_empty();
     let method = method(settings, spec, &mut faults, clean);
@@ -285,6 +291,8 @@ pub(crate) fn resolve(settings: &Settings, origins: &Origins) -> Result<Plan> {
         schedule,
         schedule_text,
         clip_norm: settings.clip_norm,
+        clip_value: settings.clip_value,
+        extras,
         init_from: settings
             .init_from
             .as_deref()
@@ -352,7 +360,7 @@ fn sizes(settings: &Settings, spec: &ModelSpec, dataset: &DatasetSpec) -> (Optio
 impl Plan {
     /// The settings that give this plan again, with nothing left open.
     pub(crate) fn settings(&self) -> Settings {
-        Settings {
+        let settings = Settings {
             model: Some(self.spec.name.to_owned()),
             dataset: Some(self.dataset.name.to_owned()),
             data_dir: self.data_dir.clone(),
@@ -369,6 +377,7 @@ impl Plan {
             weight_decay: Some(self.method.weight_decay()),
             schedule: Some(self.schedule_text.clone()),
             clip_norm: self.clip_norm,
+            clip_value: self.clip_value,
             init_from: self.init_from.clone(),
             seed: Some(self.seed),
             dropout: self.options.dropout,
@@ -382,7 +391,9 @@ impl Plan {
             workers: Some(self.workers),
             log_every: self.log_every.map(|n| n as usize),
             checkpoint_every: Some(self.checkpoint_every.to_string()),
-        }
+            ..Settings::default()
+        };
+        self.extras.clone().into_settings(settings)
     }
 
     /// Whether this is the book's run of the model, so that its figures may stand beside the book's.
@@ -399,7 +410,8 @@ impl Plan {
                     classes: self.options.classes,
                     ..ModelOptions::default()
                 }
-            && (self.train_limit, self.test_limit, self.clip_norm) == (None, None, None)
+            && (self.train_limit, self.test_limit) == (None, None)
+            && (self.clip_norm, self.clip_value, self.extras.patience) == (None, None, None)
             && self.init_from.is_none()
             && self.shuffle
     }

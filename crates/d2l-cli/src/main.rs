@@ -60,6 +60,7 @@ fn run(cli: Cli) -> Result<()> {
             let ui = ui(args.json);
             commands::train(*args, ui)
         }
+        Command::FindLr(args) => commands::find_lr(&args, ui(args.json)),
         Command::Eval(args) => commands::eval(&args, ui(args.json)),
         Command::Predict(args) => commands::predict(&args, ui(args.json)),
         Command::Plot(args) => commands::plot(&args, ui(args.json)),

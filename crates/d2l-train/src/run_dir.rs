@@ -14,10 +14,11 @@ const METRICS: &str = "metrics.jsonl";
 const CHECKPOINTS: &str = "checkpoints";
 const LOCK: &str = ".lock";
 /// What a run makes in its folder, and what is removed when another run overwrites it.
-const OWN: [&str; 7] = [
+const OWN: [&str; 8] = [
     CONFIG,
     METRICS,
     "metrics.csv",
+    "averaged.safetensors",
     CHECKPOINTS,
     "curves.svg",
     "curves.png",

@@ -16,6 +16,7 @@ Examples:
   d2l train lenet                          the book's settings: 10 epochs, batch size 256, SGD 0.9
   d2l train mlp --epochs 20 --lr 0.05 --name slow-mlp
   d2l train lenet --optimizer adam --lr 0.001 --schedule cosine
+  d2l train resnet18 --schedule one-cycle --lr 0.2 --tensorboard
   d2l train lenet --train-limit 2000 --epochs 1     a quick look
   d2l train --resume lenet                 go on where runs/lenet was stopped
   d2l train --resume lenet --epochs 20     and further than it was meant to go
@@ -59,6 +60,81 @@ pub(crate) struct TrainArgs {
     pub(crate) config: Option<PathBuf>,
 
     /// Print one JSON object a line instead of text: the steps and epochs of metrics.jsonl, then a summary.
+    #[arg(long, help_heading = "Output")]
+    pub(crate) json: bool,
+}
+
+/// `d2l find-lr`.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  d2l find-lr lenet                        a picture of the loss by the learning rate, and a suggestion
+  d2l find-lr lenet --optimizer adam -o adam.png
+  d2l find-lr resnet18 --from 1e-4 --to 1 --steps 100
+
+A short training at rates that grow step by step: a good rate is where the loss falls fastest, well below
+the one where it explodes. No run is made, and no weights are kept.")]
+pub(crate) struct FindLrArgs {
+    /// The network to train: a name from `d2l list models`.
+    pub(crate) model: String,
+
+    /// Data set to train on [default: the model's].
+    #[arg(long, value_name = "NAME", help_heading = "Data")]
+    pub(crate) dataset: Option<String>,
+
+    /// Where data may come from.
+    #[command(flatten)]
+    pub(crate) source: DataSourceArgs,
+
+    /// Examples per step.
+    #[arg(short, long, value_name = "N", help_heading = "Training")]
+    pub(crate) batch_size: Option<usize>,
+
+    /// Optimiser: sgd, adam, adamw, rmsprop, adagrad or adadelta.
+    #[arg(long, value_name = "NAME", help_heading = "Training")]
+    pub(crate) optimizer: Option<String>,
+
+    /// Momentum of sgd or rmsprop.
+    #[arg(long, value_name = "X", help_heading = "Training")]
+    pub(crate) momentum: Option<f64>,
+
+    /// Weight decay (L2 penalty; decoupled for adamw).
+    #[arg(long, value_name = "X", help_heading = "Training")]
+    pub(crate) weight_decay: Option<f64>,
+
+    /// Multiple of the channels of the paper's network, for models that come in widths.
+    #[arg(long, value_name = "X", help_heading = "Model")]
+    pub(crate) width: Option<f64>,
+
+    /// Seed of everything random.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64), help_heading = "Training")]
+    pub(crate) seed: Option<u64>,
+
+    /// The first learning rate.
+    #[arg(long, value_name = "X", default_value_t = 1e-6)]
+    pub(crate) from: f64,
+
+    /// The last learning rate.
+    #[arg(long, value_name = "X", default_value_t = 10.0)]
+    pub(crate) to: f64,
+
+    /// Steps from the first to the last.
+    #[arg(long, value_name = "N", default_value_t = 200)]
+    pub(crate) steps: usize,
+
+    /// Where to draw the losses, .svg or .png.
+    #[arg(short, long, value_name = "FILE", default_value = "learning-rates.svg")]
+    pub(crate) output: PathBuf,
+
+    /// Device to compute on: auto, cpu, cuda, cuda:N or metal.
+    #[arg(long, value_name = "DEVICE", help_heading = "Machine")]
+    pub(crate) device: Option<String>,
+
+    /// Threads to compute with [default: all cores].
+    #[arg(short = 'j', long, value_name = "N", help_heading = "Machine")]
+    pub(crate) threads: Option<usize>,
+
+    /// Print a JSON document.
     #[arg(long, help_heading = "Output")]
     pub(crate) json: bool,
 }
@@ -138,13 +214,30 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "X", help_heading = "Training")]
     pub(crate) weight_decay: Option<f64>,
 
-    /// How the learning rate changes: constant, cosine, …
+    /// How the learning rate changes: constant, step, multi-step, exponential, cosine, polynomial, one-cycle or
+    /// plateau, with values as in `cosine:warmup=2` or `plateau:patience=3`.
     #[arg(long, value_name = "NAME", help_heading = "Training")]
     pub(crate) schedule: Option<String>,
 
     /// Scale gradients whose norm is above X down to X.
     #[arg(long, value_name = "X", help_heading = "Training")]
     pub(crate) clip_norm: Option<f64>,
+
+    /// Bring every element of the gradients into -X to X.
+    #[arg(long, value_name = "X", help_heading = "Training")]
+    pub(crate) clip_value: Option<f64>,
+
+    /// Stop when the test accuracy has not improved for N epochs.
+    #[arg(long, value_name = "N", help_heading = "Training")]
+    pub(crate) patience: Option<usize>,
+
+    /// Average the weights as they go: of every step, DECAY of the average stays, such as 0.999.
+    #[arg(long, value_name = "DECAY", help_heading = "Training", conflicts_with = "swa")]
+    pub(crate) ema: Option<f64>,
+
+    /// Average the weights after each epoch from EPOCH on.
+    #[arg(long, value_name = "EPOCH", help_heading = "Training")]
+    pub(crate) swa: Option<usize>,
 
     /// Start from these weights (safetensors) instead of random ones.
     #[arg(long, value_name = "FILE", help_heading = "Training")]
@@ -200,6 +293,20 @@ pub(crate) struct Settings {
     /// Write a checkpoint every N epochs (`2`), or every N steps (`500steps`) [default: 1].
     #[arg(long, value_name = "N[steps]", help_heading = "Run folder")]
     pub(crate) checkpoint_every: Option<String>,
+
+    /// Keep the checkpoints of the last N epochs too, as checkpoints/epoch-0001 and so on.
+    #[arg(long, value_name = "N", help_heading = "Run folder")]
+    pub(crate) keep_last: Option<usize>,
+
+    /// Write the epochs to metrics.csv too.
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true",
+          require_equals = true, hide_possible_values = true, help_heading = "Run folder")]
+    pub(crate) csv: Option<bool>,
+
+    /// Write events for TensorBoard too: `tensorboard --logdir runs`.
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true",
+          require_equals = true, hide_possible_values = true, help_heading = "Run folder")]
+    pub(crate) tensorboard: Option<bool>,
 }
 
 impl Settings {
@@ -242,6 +349,10 @@ impl Settings {
             weight_decay: self.weight_decay.or(below.weight_decay),
             schedule: self.schedule.or(below.schedule),
             clip_norm: self.clip_norm.or(below.clip_norm),
+            clip_value: self.clip_value.or(below.clip_value),
+            patience: self.patience.or(below.patience),
+            ema: self.ema.or(below.ema),
+            swa: self.swa.or(below.swa),
             init_from: self.init_from.or(below.init_from),
             seed: self.seed.or(below.seed),
             dropout: self.dropout.or(below.dropout),
@@ -255,6 +366,9 @@ impl Settings {
             workers: self.workers.or(below.workers),
             log_every: self.log_every.or(below.log_every),
             checkpoint_every: self.checkpoint_every.or(below.checkpoint_every),
+            keep_last: self.keep_last.or(below.keep_last),
+            csv: self.csv.or(below.csv),
+            tensorboard: self.tensorboard.or(below.tensorboard),
         }
     }
 }

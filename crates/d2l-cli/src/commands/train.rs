@@ -1,5 +1,6 @@
 //! `d2l train`: load, build, fit, and say how it went.
 
+mod extras;
 mod folder;
 mod report;
 mod screen;
@@ -130,6 +131,9 @@ impl Job<'_> {
             }
             let outcome = trainer.fit(&parts.train, Some(&parts.test))?;
             self.conclude(&parts, trainer.run(), &outcome)?;
+            if outcome != Outcome::Stopped(StopReason::Interrupted) {
+                self.conclude_averages(&parts, trainer.run())?;
+            }
             outcome
         };
         match outcome {
@@ -254,7 +258,7 @@ impl Job<'_> {
             schedule: plan.schedule.clone(),
             clip: Clip {
                 norm: plan.clip_norm,
-                ..Clip::default()
+                value: plan.clip_value,
             },
             model: plan.spec.name.to_owned(),
             ..TrainOptions::new(Task::Classification, plan.epochs)
@@ -288,6 +292,9 @@ impl Job<'_> {
             .callback(StopFlag(stop))
             .callback(StopFlag(Arc::clone(closed)))
             .callback(checkpoints);
+        for callback in self.extra_callbacks(run)? {
+            trainer.boxed_callback(callback);
+        }
         let screen = Screen::new(self.ui);
         if self.ui.json {
             trainer.callback(JsonLines::new(Pipe::new(Arc::clone(closed)), log_every));

@@ -14,6 +14,10 @@ const MAY_CHANGE: &[&str] = &[
     "data-dir",
     "log-every",
     "checkpoint-every",
+    "patience",
+    "keep-last",
+    "csv",
+    "tensorboard",
 ];
 
 /// The settings of a stopped run with what the flags say anew; flags that would make it another run are refused.

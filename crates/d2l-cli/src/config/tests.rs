@@ -48,6 +48,12 @@ fn a_plan_survives_its_own_settings() {
         width: Some(0.5),
         resize: Some(14),
         checkpoint_every: Some("30steps".into()),
+        clip_value: Some(0.5),
+        patience: Some(4),
+        swa: Some(2),
+        keep_last: Some(3),
+        csv: Some(true),
+        tensorboard: Some(true),
         seed: Some(3),
         ..Settings::default()
     };
@@ -56,6 +62,8 @@ fn a_plan_survives_its_own_settings() {
     assert_eq!(first.input, [1, 14, 14]);
     let again = plan(first.settings()).unwrap();
     assert_eq!(again.settings(), first.settings());
+    assert_eq!(again.extras, first.extras);
+    assert!(first.extras.averaging.is_some() && first.extras.csv);
     assert_eq!(
         (again.method, again.input, again.checkpoint_every),
         (first.method, first.input, first.checkpoint_every)
@@ -152,5 +160,24 @@ fn checkpoints_count_epochs_or_steps() {
     assert_eq!(parse("50steps"), Ok(CheckpointEvery::Steps(50)));
     for bad in ["0", "", "steps", "-1", "1.5", "2s"] {
         assert!(parse(bad).is_err(), "{bad}");
+    }
+}
+
+#[test]
+fn extras_that_cannot_be_are_refused_by_name() {
+    let found = faults(Settings {
+        epochs: Some(3),
+        ema: Some(1.0),
+        swa: Some(4),
+        patience: Some(0),
+        keep_last: Some(0),
+        clip_value: Some(0.0),
+        ..Settings::default()
+    });
+    for key in ["--ema", "--swa", "--patience", "--keep-last", "--clip-value"] {
+        assert!(
+            found.iter().any(|message| message.starts_with(key)),
+            "{key}: {found:#?}"
+        );
     }
 }

@@ -154,3 +154,101 @@ fn the_default_folder_is_numbered_and_a_named_one_is_kept() {
     );
     assert_eq!(names(&place.path("thesis")), ["chapter.tex"]);
 }
+
+#[test]
+fn extras_leave_their_files_and_go_through_the_configuration() {
+    let place = Place::new();
+    let words = [
+        "train",
+        "mlp",
+        "--offline",
+        "--epochs",
+        "3",
+        "--train-limit",
+        "300",
+        "--test-limit",
+        "100",
+    ];
+    let extras = [
+        "--csv",
+        "--tensorboard",
+        "--keep-last",
+        "2",
+        "--ema",
+        "0.9",
+        "--clip-value",
+        "0.5",
+        "--patience",
+        "3",
+        "--schedule",
+        "one-cycle",
+        "--name",
+        "a",
+    ];
+    let done = place.ok(&[&words[..], &extras].concat());
+    assert!(
+        done.stdout.contains("averaged weights: test loss"),
+        "{}",
+        done.stdout
+    );
+    let run = place.path("runs/a");
+    let files: Vec<String> = std::fs::read_dir(&run)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    assert!(
+        files.iter().any(|name| name.starts_with("events.out.tfevents.")),
+        "{files:?}"
+    );
+    for name in ["metrics.csv", "averaged.safetensors"] {
+        assert!(files.iter().any(|file| file == name), "{files:?}");
+    }
+    let table = std::fs::read_to_string(run.join("metrics.csv")).unwrap();
+    assert_eq!(table.lines().count(), 4);
+    assert!(!run.join("checkpoints/epoch-0001").exists());
+    for epoch in ["epoch-0002", "epoch-0003"] {
+        assert!(
+            run.join("checkpoints")
+                .join(epoch)
+                .join("averages.safetensors")
+                .exists()
+        );
+    }
+    place.ok(&[
+        "train",
+        "--offline",
+        "--config",
+        "runs/a/config.toml",
+        "--name",
+        "again",
+    ]);
+    let weights = |run: &str| std::fs::read(place.path(run).join("averaged.safetensors")).unwrap();
+    assert!(weights("runs/a") == weights("runs/again"));
+    place.fails(2, &["train", "mlp", "--ema", "0.9", "--swa", "2"]);
+}
+
+#[test]
+fn find_lr_suggests_a_rate_and_draws_the_losses() {
+    let place = Place::new();
+    let found = place.json(&[
+        "find-lr",
+        "mlp",
+        "--offline",
+        "--batch-size",
+        "64",
+        "--steps",
+        "80",
+        "-o",
+        "rates.png",
+    ]);
+    let rate = found["suggestion"].as_f64().unwrap();
+    assert!((1e-4..10.0).contains(&rate), "{rate}");
+    assert!(
+        std::fs::read(place.path("rates.png"))
+            .unwrap()
+            .starts_with(b"\x89PNG")
+    );
+    assert!(!place.path("runs").exists());
+    place.fails(2, &["find-lr", "mlp", "--from", "1", "--to", "0.1"]);
+    place.fails(2, &["find-lr", "mlp", "--steps", "1"]);
+}
