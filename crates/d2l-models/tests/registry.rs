@@ -2,10 +2,15 @@
 
 #![allow(clippy::unwrap_used)] // Helpers of tests are outside what clippy takes for a test.
 
-use candle_core::{DType, Device, Tensor};
+use candle_core::{DType, Device, Tensor, Var};
 use candle_nn::ModuleT;
 use d2l_models::{GoogLeNet, ModelError, ModelOptions, REGISTRY, Task, find, googlenet_with_auxiliaries};
-use d2l_nn::{ParamStore, Rng, layers::Activation, ops};
+use d2l_nn::{
+    Model, ParamStore, Plan, Rng,
+    layers::Activation,
+    ops,
+    plan::{Inference, Mode},
+};
 use std::collections::HashSet;
 
 /// Output shape of each layer, as the book prints it.
@@ -188,6 +193,37 @@ fn loss_of(task: Task, logits: &Tensor) -> Tensor {
     loss.unwrap()
 }
 
+/// The plan of a model after its first step on `xs`.
+fn planned_gradients(model: &Model, task: Task, xs: &Tensor) -> Plan {
+    let batch = xs.dim(0).unwrap();
+    let mut plan = model.plan(Mode::Train, batch).unwrap();
+    let shape = [&[batch], plan.output_shape()].concat();
+    let loss = |output: &[f32], gradient: &mut [f32]| {
+        let output = Var::from_slice(output, shape, &Device::Cpu)?;
+        let gradients = loss_of(task, output.as_tensor()).backward()?;
+        let found = gradients.get(output.as_tensor()).unwrap();
+        gradient.copy_from_slice(&found.flatten_all()?.to_vec1::<f32>()?);
+        Ok(())
+    };
+    plan.step(xs, 0, loss).unwrap();
+    plan
+}
+
+/// Equal to within a part in ten thousand of the largest element.
+fn assert_close(what: &str, expected: &Tensor, got: &Tensor) {
+    assert_eq!(expected.dims(), got.dims(), "{what}");
+    let [expected, got] = [expected, got].map(|t| t.flatten_all().unwrap().to_vec1::<f32>().unwrap());
+    let largest = expected
+        .iter()
+        .fold(1e-6f32, |largest, value| largest.max(value.abs()));
+    for (expected, got) in expected.iter().zip(got) {
+        assert!(
+            (expected - got).abs() <= 1e-4 * largest,
+            "{what}: {expected} and {got} of {largest}"
+        );
+    }
+}
+
 #[test]
 fn every_model_builds_learns_and_survives_saving() {
     const STEPS: usize = 20;
@@ -229,6 +265,17 @@ fn every_model_builds_learns_and_survives_saving() {
             let loss = loss(true);
             assert!(value(&loss).is_finite(), "{name}");
             let gradients = loss.backward().unwrap();
+            if step == 0 {
+                let plan = planned_gradients(&model, spec.task, &xs);
+                for (parameter, var) in params.trainable() {
+                    let expected = gradients.get(var.as_tensor()).unwrap();
+                    assert_close(
+                        &format!("{name}: {parameter}"),
+                        expected,
+                        &plan.gradient(&parameter).unwrap(),
+                    );
+                }
+            }
             for (parameter, var) in params.trainable() {
                 let gradient = gradients.get(var.as_tensor());
                 let gradient = gradient.unwrap_or_else(|| panic!("{name}: {parameter} has no gradient"));
@@ -251,6 +298,8 @@ fn every_model_builds_learns_and_survives_saving() {
         other.load(&path).unwrap();
         let logits = |model: &d2l_nn::Model| model.forward_t(&xs, false).unwrap().to_vec2::<f32>().unwrap();
         assert_eq!(logits(&model), logits(&restored), "{name}");
+        let planned = Inference::new(&model).forward_t(&xs, false).unwrap();
+        assert_close(name, &model.forward_t(&xs, false).unwrap(), &planned);
         std::fs::remove_file(&path).unwrap();
     }
     std::fs::remove_dir_all(&folder).unwrap();
