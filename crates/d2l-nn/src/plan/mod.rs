@@ -94,8 +94,8 @@ pub struct NodeTime {
     pub kind: &'static str,
     /// Seconds of the last forward and backward pass.
     pub seconds: [f64; 2],
-    /// Floating-point operations of the forward pass for the plan's batch; the backward pass does twice as many.
-    pub flops: f64,
+    /// Floating-point operations of the forward and the backward pass for the plan's batch.
+    pub flops: [f64; 2],
     /// Bytes of the node's inputs and output.
     pub bytes: u64,
 }
@@ -304,11 +304,20 @@ impl Plan {
     pub fn profile(&self) -> Vec<NodeTime> {
         let node = |node: &Planned| {
             let wires = node.wiring.inputs.iter().chain([&node.wiring.output]);
+            let forward = node.op.flops() * self.batch as f64;
+            // A product has two gradients, of which the first layer needs one.
+            let products = node
+                .wiring
+                .inputs
+                .iter()
+                .filter(|wire| wire.gradient.is_some())
+                .count()
+                + 1;
             NodeTime {
                 layer: node.path.clone(),
                 kind: node.op.kind(),
                 seconds: node.seconds,
-                flops: node.op.flops() * self.batch as f64,
+                flops: [forward, forward * products as f64],
                 bytes: wires.map(|wire| 4 * (wire.len * self.batch) as u64).sum(),
             }
         };

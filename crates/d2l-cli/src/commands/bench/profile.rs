@@ -36,9 +36,10 @@ impl NodeMean {
         self.sums.map(|sum| sum / self.steps.max(1) as f64)
     }
 
-    /// GFLOP/s and GB/s: operations and bytes of a forward pass over its time, twice as many in a backward pass.
+    /// GFLOP/s and GB/s of a forward and of a backward pass, which moves twice as many bytes.
     fn rates(&self) -> [[f64; 2]; 2] {
         let [forward, backward] = self.seconds();
+        let [forward_flops, backward_flops] = self.node.flops;
         let rate = |amount: f64, seconds: f64| {
             if seconds > 0.0 {
                 1e-9 * amount / seconds
@@ -48,8 +49,8 @@ impl NodeMean {
         };
         let bytes = self.node.bytes as f64;
         [
-            [rate(self.node.flops, forward), rate(bytes, forward)],
-            [rate(2.0 * self.node.flops, backward), rate(2.0 * bytes, backward)],
+            [rate(forward_flops, forward), rate(bytes, forward)],
+            [rate(backward_flops, backward), rate(2.0 * bytes, backward)],
         ]
     }
 
