@@ -27,7 +27,7 @@ mod pack;
 
 pub(crate) use pack::{pack_rows, pack_transposed, pack_wide_rows};
 
-use crate::arch::{Level, Portable, Simd, Vector, level};
+use crate::arch::{Portable, Simd, Vector, level};
 use std::mem::MaybeUninit;
 
 /// Rows of the tallest tile.
@@ -183,9 +183,9 @@ pub(crate) fn micro_kernel() -> &'static MicroKernel {
     };
     match level() {
         #[cfg(target_arch = "x86_64")]
-        Level::Avx512 => &AVX512,
+        crate::arch::Level::Avx512 => &AVX512,
         #[cfg(target_arch = "x86_64")]
-        Level::Avx2 => &AVX2,
+        crate::arch::Level::Avx2 => &AVX2,
         _ => &PORTABLE,
     }
 }
