@@ -82,11 +82,18 @@ def batch_norm(layer, pass_, memory_format):
     gamma, beta = torch.ones(layer["channels"]), torch.zeros(layer["channels"])
     y, mean, inv_std = aten.native_batch_norm(x, gamma, beta, None, None, True, 0.1, 1e-5)
     dy = torch.randn_like(y)
-    if pass_ == "forward":
-        return lambda: aten.native_batch_norm(x, gamma, beta, None, None, True, 0.1, 1e-5)
-    return lambda: aten.native_batch_norm_backward(
-        dy, x, gamma, None, None, mean, inv_std, True, 1e-5, [True, True, True]
-    )
+
+    def forward():
+        y = aten.native_batch_norm(x, gamma, beta, None, None, True, 0.1, 1e-5)[0]
+        return y.relu_() if layer["relu"] else y
+
+    def backward():
+        d = aten.threshold_backward(dy, y, 0) if layer["relu"] else dy
+        return aten.native_batch_norm_backward(
+            d, x, gamma, None, None, mean, inv_std, True, 1e-5, [True, True, True]
+        )
+
+    return forward if pass_ == "forward" else backward
 
 
 def main():

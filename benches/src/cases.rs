@@ -167,16 +167,15 @@ pub fn cases() -> Vec<Case> {
         push(networks, "pool".into(), Layer::AvgPool(pool), &BOTH);
     }
     for &(networks, size, channels) in BATCH_NORMS {
-        push(
-            networks,
-            "batch norm".into(),
-            Layer::BatchNorm {
+        for (group, relu) in [("batch norm", false), ("batch norm with ReLU", true)] {
+            let layer = Layer::BatchNorm {
                 batch: BATCH,
                 size,
                 channels,
-            },
-            &BOTH,
-        );
+                relu,
+            };
+            push(networks, group.into(), layer, &BOTH);
+        }
     }
     cases
 }

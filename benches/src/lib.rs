@@ -72,7 +72,7 @@ pub enum Layer {
     MaxPool(Pool),
     /// An average over windows.
     AvgPool(Pool),
-    /// Batch normalisation in training, without ReLU.
+    /// Batch normalisation in training.
     BatchNorm {
         /// Images.
         batch: usize,
@@ -80,6 +80,9 @@ pub enum Layer {
         size: usize,
         /// Channels.
         channels: usize,
+        /// Whether a ReLU follows, as in all networks but on the way into a residual sum. Ours is one pass with the
+        /// normalisation, PyTorch's a call of its own, in place.
+        relu: bool,
     },
 }
 
@@ -219,6 +222,7 @@ impl Layer {
                 batch,
                 size,
                 channels,
+                ..
             } => 8.0 * (batch * size * size * channels) as f64,
         }
     }
@@ -250,7 +254,11 @@ impl Layer {
                 batch,
                 size,
                 channels,
-            } => format!("norm {channels} @{size} b{batch}"),
+                relu,
+            } => {
+                let relu = if relu { "+relu" } else { "" };
+                format!("norm{relu} {channels} @{size} b{batch}")
+            }
         }
     }
 }

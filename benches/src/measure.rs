@@ -57,7 +57,8 @@ pub fn measure(case: &Case, algorithm: &str, seconds: f64) -> Result<f64> {
             batch,
             size,
             channels,
-        } => batch_norm(batch * size * size, channels, case.pass, time),
+            relu,
+        } => batch_norm(batch * size * size, channels, relu, case.pass, time),
     }
 }
 
@@ -176,7 +177,7 @@ fn avg_pool(pool: &Pool, pass: Pass, time: Duration) -> Result<f64> {
     Ok(best?)
 }
 
-fn batch_norm(rows: usize, channels: usize, pass: Pass, time: Duration) -> Result<f64> {
+fn batch_norm(rows: usize, channels: usize, relu: bool, pass: Pass, time: Duration) -> Result<f64> {
     let (x, gamma, beta) = (values(rows * channels), vec![1.0; channels], vec![0.0; channels]);
     let norm = BatchNorm {
         rows,
@@ -184,7 +185,7 @@ fn batch_norm(rows: usize, channels: usize, pass: Pass, time: Duration) -> Resul
         gamma: &gamma,
         beta: &beta,
         eps: 1e-5,
-        relu: false,
+        relu,
     };
     let mut y = values(x.len());
     let (mut mean, mut variance) = (vec![0.0; channels], vec![0.0; channels]);
@@ -199,7 +200,8 @@ fn batch_norm(rows: usize, channels: usize, pass: Pass, time: Duration) -> Resul
         return Ok(best(time, || forward(black_box(&mut y)))?);
     }
     forward(&mut y)?;
-    let (mut dx, mut dgamma, mut dbeta) = (values(x.len()), gamma.clone(), beta.clone());
+    let dy = values(x.len());
+    let (mut dx, mut dgamma, mut dbeta) = (y, gamma.clone(), beta.clone());
     Ok(best(time, || {
         let gradients = Gradients {
             dx: black_box(&mut dx),
@@ -210,6 +212,6 @@ fn batch_norm(rows: usize, channels: usize, pass: Pass, time: Duration) -> Resul
             mean: &mean,
             variance: &variance,
         };
-        batch_norm::train_backward(&norm, &x, &y, moments, gradients)
+        batch_norm::train_backward(&norm, &x, &dy, moments, gradients)
     })?)
 }
