@@ -86,7 +86,8 @@ pub(crate) fn draw(title: &str, cells: &[Cell]) -> Result<RgbImage> {
 const SHEET_PIXELS: u32 = 1400;
 /// What a tile is enlarged to at most.
 const MOST_TILE_PIXELS: u32 = 196;
-const TILE_GAP: u32 = 3;
+const TILE_GAP: u32 = 4;
+const SEPARATOR: [u8; 3] = [0x2f, 0x8f, 0x83];
 
 /// Draws many pictures of one size without captions, as near to a square as they go.
 pub(crate) fn tiles(title: &str, tiles: &[RgbImage]) -> Result<RgbImage> {
@@ -109,6 +110,16 @@ pub(crate) fn tiles(title: &str, tiles: &[RgbImage]) -> Result<RgbImage> {
     scene.add(text(middle, baseline, title, Tone::Plain, true));
     let mut canvas = render(&scene)?;
     let left = (sheet_width - columns * step_x) / 2;
+    // Stands out from grey, white and black pictures alike, and from red and blue ones.
+    let (frame_width, frame_height) = (columns * step_x + TILE_GAP, rows * step_y + TILE_GAP);
+    fill(
+        &mut canvas,
+        left - TILE_GAP,
+        top - TILE_GAP,
+        frame_width,
+        frame_height,
+        SEPARATOR,
+    );
     for (index, tile) in (0..).zip(tiles) {
         let (corner_x, corner_y) = (left + index % columns * step_x, top + index / columns * step_y);
         for (x, y, pixel) in tile.enumerate_pixels() {

@@ -2,7 +2,7 @@
 golden/torchvision/*.txt: the state dicts of torchvision's networks, a line per tensor. (golden/torch-layout/*.txt are
 those of the book's networks at full size.)
 
-Usage: python golden.py        (made with PyTorch 2.15 and torchvision 0.29)
+Usage: python golden.py [CASE...]        (made with PyTorch 2.15 and torchvision 0.29; with cases only those anew)
 
 The networks are the book's `nn.Sequential`s, with an eighth of the channels where they are large. Nothing large is
 stored: weights, buffers and inputs come from a formula that the test has too (`numbers`), from the tensor's name in
@@ -13,6 +13,7 @@ gradient of each parameter of the loss sum(logits * numbers) / batch, and for ea
 import json
 import math
 import struct
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -400,31 +401,35 @@ def distance(one, other):
 
 
 def case(name, build, input_shape):
-    # Batch norm's weights are about this; what residual blocks add is to be small beside what they pass on, or a
-    # network of fifty of them magnifies rounding without bounds.
-    gain = 0.1 if "resnet" in name else 0.75
-    # Within rounding of a kink (of ReLU, of a maximum) two right computations differ; so an input is looked for on
-    # which PyTorch's own f32 agrees with its f64. Where there is none (torchvision's GoogLeNet: batch norm behind
-    # every convolution and nothing that passes them by), the test allows four times PyTorch's own distance.
+    # Batch norm's weights are about this. In training, what residual blocks add is to be small beside what they pass
+    # on, or a network of fifty of them magnifies rounding without bounds.
+    train_gain = 0.02 if name in ["resnet50", "resnet101", "resnet152"] else 0.1 if "resnet" in name else 0.75
+    if "densenet" in name:  # Its stem's norm is followed by norms only, that nearly take its scale away again.
+        train_gain = 0.25
+    gains = {"train": train_gain, "eval": 0.75}
+    # Within rounding of a kink (of ReLU, of a maximum) two right computations differ; so inputs are looked for on which
+    # PyTorch's own f32 agrees with its f64: three for the deep networks with batch norm, of which the test needs one.
+    # Where there is none (torchvision's GoogLeNet: batch norm behind every convolution and nothing that passes them
+    # by), the test allows four times PyTorch's own distance.
+    count = 3 if "resnet" in name or "densenet" in name else 1
     tries = []
     for seed in range(8):
         xs = numbers(f"input{seed}", (BATCH, *input_shape))
-        runs = {mode: run(build, gain, xs, mode, torch.float64) for mode in ["train", "eval"]}
-        share = max(distance(runs[mode], run(build, gain, xs, mode, torch.float32)) for mode in runs)
+        runs = {mode: run(build, gain, xs, mode, torch.float64) for mode, gain in gains.items()}
+        share = max(distance(runs[mode], run(build, gains[mode], xs, mode, torch.float32)) for mode in runs)
         tries.append((share, seed, runs))
-        if share < 0.4:
+        if sum(share < 0.6 for share, _, _ in tries) == count:
             break
-    share, seed, runs = min(tries, key=lambda one: one[0])
-    print(f"{name}: input {seed}, PyTorch's f32 is off by {share:.3f} of the tolerance", flush=True)
-    put(f"{name}.slack", np.array([4 * share if share > 1 else 1], dtype=np.float32))
-    put(f"{name}.gain", np.array([gain], dtype=np.float32))
-    put(f"{name}.input", np.array([seed], dtype=np.uint8))
-    for mode, (logits, gradients, _, _) in runs.items():
-        put(f"{name}.{mode}.logits", logits)
-        put(f"{name}.{mode}.gradients", gradients.astype(np.float32))
-    _, _, statistics, state = runs["train"]
-    if len(statistics):
-        put(f"{name}.buffers", statistics.astype(np.float32))
+    for i, (share, seed, runs) in enumerate(sorted(tries, key=lambda one: one[0])[:count]):
+        print(f"{name}: input {seed}, PyTorch's f32 is off by {share:.3f} of the tolerance", flush=True)
+        put(f"{name}.{i}.slack", np.array([4 * share if share > 1 else 1], dtype=np.float32))
+        put(f"{name}.{i}.input", np.array([seed], dtype=np.uint8))
+        for mode, (logits, gradients, statistics, state) in runs.items():
+            put(f"{name}.{i}.{mode}.gain", np.array([gains[mode]], dtype=np.float32))
+            put(f"{name}.{i}.{mode}.logits", logits)
+            put(f"{name}.{i}.{mode}.gradients", gradients.astype(np.float32))
+            if mode == "train" and len(statistics):
+                put(f"{name}.{i}.buffers", statistics.astype(np.float32))
     lines = [f"{key} {list(tensor.shape)}" for key, tensor in state.items()]
     put(f"{name}.names", np.frombuffer("\n".join(lines).encode(), dtype=np.uint8))
 
@@ -448,10 +453,10 @@ CASES = {
     "googlenet": (googlenet, (1, 96, 96)),
     "resnet18": (lambda: resnet([2, 2, 2, 2]), (1, 96, 96)),
     "resnet34": (lambda: resnet([3, 4, 6, 3]), (1, 96, 96)),
-    "resnet50": (lambda: deep_resnet([3, 4, 6, 3]), (1, 96, 96)),
-    "resnet101": (lambda: deep_resnet([3, 4, 23, 3]), (1, 96, 96)),
-    "resnet152": (lambda: deep_resnet([3, 8, 36, 3]), (1, 96, 96)),
-    "densenet": (densenet, (1, 96, 96)),
+    "resnet50": (lambda: deep_resnet([3, 4, 6, 3]), (1, 64, 64)),
+    "resnet101": (lambda: deep_resnet([3, 4, 23, 3]), (1, 64, 64)),
+    "resnet152": (lambda: deep_resnet([3, 8, 36, 3]), (1, 64, 64)),
+    "densenet": (densenet, (1, 64, 64)),
     "torchvision-resnet": (
         lambda: tv_resnet.ResNet(tv_resnet.BasicBlock, [1, 1, 1, 1], num_classes=CLASSES),
         (3, 64, 64),
@@ -480,6 +485,15 @@ def save(path):
             file.write(array.tobytes())
 
 
+def load(path):
+    dtypes = {"F64": "<f8", "F32": "<f4", "U8": "u1"}
+    data = path.read_bytes()
+    length = struct.unpack("<Q", data[:8])[0]
+    for name, entry in json.loads(data[8 : 8 + length]).items():
+        start, end = (8 + length + offset for offset in entry["data_offsets"])
+        put(name, np.frombuffer(data[start:end], dtype=dtypes[entry["dtype"]]).reshape(entry["shape"]))
+
+
 def torchvision_names(folder):
     for name in ["alexnet", "vgg11", "vgg16", "resnet18", "resnet50", "densenet121", "googlenet"]:
         more = dict(aux_logits=True, init_weights=False) if name == "googlenet" else {}
@@ -491,8 +505,11 @@ def torchvision_names(folder):
 
 if __name__ == "__main__":
     torch.set_num_threads(2)
-    for name, (build, shape) in CASES.items():
-        case(name, build, shape)
     folder = Path(__file__).parent / "golden"
+    wanted = sys.argv[1:] or list(CASES)
+    if sys.argv[1:]:
+        load(folder / "parity.safetensors")
+    for name in wanted:
+        case(name, *CASES[name])
     save(folder / "parity.safetensors")
     torchvision_names(folder / "torchvision")

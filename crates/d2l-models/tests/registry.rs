@@ -412,6 +412,40 @@ fn auxiliary_classifiers_learn_with_the_network() {
     );
 }
 
+#[test]
+fn a_network_prints_as_a_tree() {
+    let tree = |name: &str| {
+        find(name)
+            .unwrap()
+            .network(&ModelOptions::default())
+            .unwrap()
+            .to_string()
+    };
+    let expected = "\
+├─ stage1: Sequence
+│  ├─ block1: Residual
+│  │  ├─ main
+│  │  │  ├─ conv1: Conv2d 64, 3×3, padding 1
+│  │  │  ├─ norm1: BatchNorm
+│  │  │  ├─ relu1: ReLU
+│  │  │  ├─ conv2: Conv2d 64, 3×3, padding 1
+│  │  │  └─ norm2: BatchNorm
+│  │  └─ shortcut: passes its input on
+│  ├─ relu1: ReLU
+";
+    let resnet = tree("resnet18");
+    assert!(
+        resnet.starts_with("resnet18\n├─ stem: Sequence\n│  ├─ conv: Conv2d 64, 7×7, stride 2, padding 3\n"),
+        "{resnet}"
+    );
+    assert!(resnet.contains(expected), "{resnet}");
+    let googlenet = tree("googlenet");
+    assert!(
+        googlenet.contains("│  │  └─ path4\n│  │     ├─ pool: MaxPool2d 3×3, stride 1, padding 1\n"),
+        "{googlenet}"
+    );
+}
+
 /// The perceptron's rule is a step of SGD on its loss: it separates what a line can separate, and not XOR.
 #[test]
 fn the_perceptron_learns_by_its_rule() {
