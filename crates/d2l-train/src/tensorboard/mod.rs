@@ -1,6 +1,6 @@
 //! Event files that TensorBoard reads: `tensorboard --logdir runs`.
 //!
-//! A file is a sequence of TFRecords ([`record`]), each an `Event` message ([`proto`]):
+//! A file is a sequence of TFRecords, each an `Event` message of protocol buffers:
 //!
 //! ```text
 //! Event     1 wall_time (double)  2 step  3 file_version  5 summary  7 session_log

@@ -93,8 +93,10 @@ impl Callback for Victim {
     fn after_batch(&mut self, _: &mut Run<'_>) -> Result<Flow> {
         println!("batch");
         self.lives -= 1;
-        while self.lives == 0 {
-            std::thread::park();
+        if self.lives == 0 {
+            loop {
+                std::thread::park();
+            }
         }
         Ok(Flow::Continue)
     }

@@ -167,3 +167,87 @@ fn ours(
     };
     run(steps)
 }
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::super::cases::CASES;
+    use super::*;
+
+    const LONG: Duration = Duration::from_secs(60);
+
+    /// A shell script in the place of a server.
+    fn contender(script: &str, limit: Duration) -> Contender {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]);
+        Contender::server(Figures::new("torch", "nchw"), &mut command, &CASES[0], limit)
+    }
+
+    #[test]
+    fn a_server_is_asked_and_the_best_answer_kept() {
+        let script = r#"echo '{"version": "9.9", "parameters": 7850}'
+            read request; echo '{"seconds": 0.5, "peak_memory_bytes": 100}'
+            read request; echo '{"seconds": 0.25, "peak_memory_bytes": 90}'"#;
+        let mut contender = contender(script, LONG);
+        contender.measure(1.0, LONG);
+        contender.measure(1.0, LONG);
+        let Figures {
+            seconds, peak_memory, ..
+        } = contender.figures;
+        assert_eq!((seconds, peak_memory), (Some(0.25), Some(100)));
+        assert_eq!(contender.figures.version.as_deref(), Some("9.9"));
+        contender.measure(1.0, LONG);
+        assert!(contender.figures.missing.is_some(), "it has ended");
+    }
+
+    #[test]
+    fn what_cannot_run_is_missing_with_its_reason() {
+        let missing = |script, limit| contender(script, limit).figures.missing.unwrap();
+        assert_eq!(
+            missing(r#"echo '{"missing": "no compiler"}'"#, LONG),
+            "no compiler"
+        );
+        assert!(missing("exit 1", LONG).contains("ended without an answer"));
+        assert!(missing(r#"echo '{"parameters": 7}'"#, LONG).contains("another network"));
+        assert!(missing("exec sleep 100", Duration::from_millis(50)).contains("no answer within"));
+        let mut none = contender("exit 1", LONG);
+        none.measure(1.0, LONG);
+        assert_eq!(none.figures.seconds, None);
+    }
+
+    #[test]
+    fn our_program_runs_as_many_steps_as_fit() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, seen) = (folder.path().join("d2l"), folder.path().join("seen"));
+        let script = format!(
+            "#!/bin/sh\necho \"$@\" >> {}\necho '{{\"engine\": \"plan\", \"ms_per_step\": 10.0, \"peak_memory_bytes\": 5}}'\n",
+            seen.display()
+        );
+        // Put there by another process: a program that this one has open for writing, or had when another thread
+        // started a child, cannot be run.
+        let draft = folder.path().join("draft");
+        std::fs::write(&draft, script).unwrap();
+        let install = Command::new("install")
+            .args(["-m", "755"])
+            .args([&draft, &path])
+            .status();
+        assert!(install.unwrap().success());
+        let mut ours = Contender::ours(&path, &CASES[4], Task::Infer, 2);
+        ours.measure(1.0, LONG);
+        ours.measure(1.0, LONG);
+        assert_eq!(
+            (ours.figures.seconds, ours.figures.mode.as_str()),
+            (Some(0.01), "plan")
+        );
+        let seen = std::fs::read_to_string(seen).unwrap();
+        let steps: Vec<&str> = seen
+            .lines()
+            .filter_map(|line| line.rsplit("--steps=").next())
+            .collect();
+        assert_eq!(steps, ["3", "100", "100"], "{seen}");
+        assert!(
+            seen.starts_with("bench vgg11 --batch-size=32 --input=1,224,224 --threads=2"),
+            "{seen}"
+        );
+        assert!(seen.contains("--width=0.25 --infer"), "{seen}");
+    }
+}
