@@ -1,6 +1,8 @@
 //! Where the buffers of a plan lie: each lives for a stretch of the step, and buffers that never live at the same time
 //! share a slot.
 
+use d2l_kernels::memory::prefer_large_pages;
+
 /// A buffer of a plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct BufferId(usize);
@@ -103,7 +105,7 @@ impl Memory {
     /// Allocates for batches of up to `batch` examples.
     pub(super) fn new(layout: Layout, batch: usize) -> Self {
         Self {
-            slots: layout.slots.iter().map(|len| vec![0.0; len * batch]).collect(),
+            slots: layout.slots.iter().map(|len| zeros(len * batch)).collect(),
             slot_of: layout.slot_of,
         }
     }
@@ -130,6 +132,13 @@ impl Memory {
         let slot = *self.slot_of.get(buffer.0)?;
         self.slots.get_mut(slot)
     }
+}
+
+/// Zeros on large pages, where the system has them.
+pub(super) fn zeros(len: usize) -> Vec<f32> {
+    let mut slot = vec![0.0; len];
+    prefer_large_pages(&mut slot);
+    slot
 }
 
 #[cfg(test)]

@@ -125,7 +125,7 @@ impl Params {
                 source,
                 var,
                 copy: Vec::new(),
-                gradient: vec![0.0; gradient],
+                gradient: super::memory::zeros(gradient),
             });
         }
         if let Some((name, _)) = users.into_iter().find(|&(_, users)| users > 1) {
