@@ -11,8 +11,8 @@ use candle_nn::ModuleT;
 use d2l_nn::ParamStore;
 use std::collections::HashMap;
 
-/// How much of the smoothed loss stays from step to step (fastai's value).
-const SMOOTHING: f64 = 0.98;
+/// The part of all steps that the smoothed loss looks back over, on average: it lags that far behind the rates.
+const LOOK_BACK: f64 = 0.1;
 
 /// A range of learning rates to try.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -94,6 +94,7 @@ impl LrFinder {
         seen: &mut dyn FnMut(usize) -> bool,
     ) -> Result<LrCurve> {
         let mut curve = LrCurve::default();
+        let smoothing = 1.0 - 1.0 / (LOOK_BACK * self.steps as f64).max(1.0);
         let (mut average, mut lowest) = (0.0, f64::INFINITY);
         for (step, batch) in (0..self.steps).zip(batches(source)) {
             let batch = batch?;
@@ -103,8 +104,8 @@ impl LrFinder {
             optimizer.step(&gradients, learning_rate)?;
 
             let loss = to_f64(&value)?;
-            average = SMOOTHING * average + (1.0 - SMOOTHING) * loss;
-            let smoothed = average / (1.0 - SMOOTHING.powi(step as i32 + 1));
+            average = smoothing * average + (1.0 - smoothing) * loss;
+            let smoothed = average / (1.0 - smoothing.powi(step as i32 + 1));
             if !smoothed.is_finite() || smoothed > self.diverges_at * lowest {
                 curve.diverged = true;
                 break;
