@@ -11,8 +11,8 @@ use candle_nn::ModuleT;
 use d2l_nn::ParamStore;
 use std::collections::HashMap;
 
-/// How much of the smoothed loss stays from step to step (fastai's value).
-const SMOOTHING: f64 = 0.98;
+/// The part of all steps that the smoothed loss looks back over, on average: it lags that far behind the rates.
+const LOOK_BACK: f64 = 0.1;
 
 /// A range of learning rates to try.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -94,6 +94,7 @@ impl LrFinder {
         seen: &mut dyn FnMut(usize) -> bool,
     ) -> Result<LrCurve> {
         let mut curve = LrCurve::default();
+        let smoothing = 1.0 - 1.0 / (LOOK_BACK * self.steps as f64).max(1.0);
         let (mut average, mut lowest) = (0.0, f64::INFINITY);
         for (step, batch) in (0..self.steps).zip(batches(source)) {
             let batch = batch?;
@@ -103,8 +104,8 @@ impl LrFinder {
             optimizer.step(&gradients, learning_rate)?;
 
             let loss = to_f64(&value)?;
-            average = SMOOTHING * average + (1.0 - SMOOTHING) * loss;
-            let smoothed = average / (1.0 - SMOOTHING.powi(step as i32 + 1));
+            average = smoothing * average + (1.0 - smoothing) * loss;
+            let smoothed = average / (1.0 - smoothing.powi(step as i32 + 1));
             if !smoothed.is_finite() || smoothed > self.diverges_at * lowest {
                 curve.diverged = true;
                 break;
@@ -151,8 +152,8 @@ impl LrFinder {
 }
 
 impl LrCurve {
-    /// The rate around which the smoothed loss fell fastest, per logarithm of the rate; `None` where it never fell,
-    /// or there are too few points.
+    /// The rate around which the smoothed loss fell fastest, per logarithm of the rate, on its way to the lowest one;
+    /// `None` where it never fell, or there are too few points.
     pub fn suggestion(&self) -> Option<f64> {
         // The first points are still those of the start, and between neighbours the batches differ more than the
         // rates: a tenth is left out, and the fall is measured over a tenth.
@@ -163,7 +164,11 @@ impl LrCurve {
             let middle = (first.learning_rate * last.learning_rate).sqrt();
             Some(((last.smoothed - first.smoothed) / distance, middle))
         };
-        let windows = self.points.get(tenth..)?.windows(tenth + 1);
+        // What falls behind the lowest point is only the way back from where it exploded.
+        let lowest =
+            |(_, a): &(usize, &LrPoint), (_, b): &(usize, &LrPoint)| a.smoothed.total_cmp(&b.smoothed);
+        let (lowest, _) = self.points.iter().enumerate().min_by(lowest)?;
+        let windows = self.points.get(tenth..=lowest)?.windows(tenth + 1);
         let steepest = windows.filter_map(slope).min_by(|a, b| a.0.total_cmp(&b.0))?;
         (steepest.0 < 0.0).then_some(steepest.1)
     }
@@ -247,5 +252,32 @@ mod tests {
         }
         assert!(LrFinder { end: 1e-7, ..finder }.check().is_err());
         assert_eq!(LrCurve::default().suggestion(), None);
+    }
+
+    #[test]
+    fn the_way_back_from_an_explosion_is_no_fall() {
+        let falls = [(0, 3.0), (10, 3.0), (20, 2.0), (25, 1.9), (30, 9.0), (40, 2.0)];
+        let point = |step: usize| {
+            let at = falls.windows(2).find(|pair| step <= pair[1].0).unwrap();
+            let done = (step - at[0].0) as f64 / (at[1].0 - at[0].0) as f64;
+            let loss = at[0].1 + done * (at[1].1 - at[0].1);
+            LrPoint {
+                learning_rate: 1e-4 * 1.5f64.powi(step as i32),
+                loss,
+                smoothed: loss,
+            }
+        };
+        let mut curve = LrCurve {
+            points: (0..=40).map(point).collect(),
+            diverged: false,
+        };
+        let rate = curve.suggestion().unwrap();
+        assert!(
+            (point(10).learning_rate..point(20).learning_rate).contains(&rate),
+            "{rate}"
+        );
+        // Rising from the start.
+        curve.points.drain(..25);
+        assert_eq!(curve.suggestion(), None);
     }
 }
