@@ -405,12 +405,12 @@ def case(name, build, input_shape):
     # on, or a network of fifty of them magnifies rounding without bounds.
     train_gain = 0.02 if name in ["resnet50", "resnet101", "resnet152"] else 0.1 if "resnet" in name else 0.75
     if "densenet" in name:  # Its stem's norm is followed by norms only, that nearly take its scale away again.
-        train_gain = 0.25
+        train_gain = 0.05
     gains = {"train": train_gain, "eval": 0.75}
     # Within rounding of a kink (of ReLU, of a maximum) two right computations differ; so inputs are looked for on which
     # PyTorch's own f32 agrees with its f64: three for the deep networks with batch norm, of which the test needs one.
     # Where there is none (torchvision's GoogLeNet: batch norm behind every convolution and nothing that passes them
-    # by), the test allows four times PyTorch's own distance.
+    # by), the test allows eight times PyTorch's own distance.
     count = 3 if "resnet" in name or "densenet" in name else 1
     tries = []
     for seed in range(8):
@@ -422,7 +422,7 @@ def case(name, build, input_shape):
             break
     for i, (share, seed, runs) in enumerate(sorted(tries, key=lambda one: one[0])[:count]):
         print(f"{name}: input {seed}, PyTorch's f32 is off by {share:.3f} of the tolerance", flush=True)
-        put(f"{name}.{i}.slack", np.array([4 * share if share > 1 else 1], dtype=np.float32))
+        put(f"{name}.{i}.slack", np.array([8 * share if share > 1 else 1], dtype=np.float32))
         put(f"{name}.{i}.input", np.array([seed], dtype=np.uint8))
         for mode, (logits, gradients, statistics, state) in runs.items():
             put(f"{name}.{i}.{mode}.gain", np.array([gains[mode]], dtype=np.float32))

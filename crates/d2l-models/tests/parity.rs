@@ -295,7 +295,7 @@ fn check(golden: &Golden, name: &str, i: usize) -> [f64; 3] {
             // A bias that batch norm takes away again has no gradient but rounding.
             let zero = f64::from(row[1]) < 1e-9 * most;
             let (tolerance, floor) = if zero {
-                (0.0, 1e-5 * most)
+                (0.0, 1e-4 * most)
             } else {
                 (1e-4, 1e-7 * most)
             };
