@@ -6,7 +6,7 @@
 //! share memory, and runs each layer in place over them, with the kernels of `d2l-kernels` and the fusions that pay.
 //! Parameters that the kernels can use as they are stay where they are; convolution weights have a working copy.
 //!
-//! It is no second autograd: a network is a list of [`ops`], each with a forward and a backward over buffers; a layer
+//! It is no second autograd: a network is a list of operations, each with a forward and a backward over buffers; a layer
 //! of the user's own runs through candle for that node. Both paths give the same gradients.
 
 mod graph;
@@ -20,15 +20,14 @@ mod wiring;
 pub use graph::Mode;
 pub use inference::Inference;
 
-use crate::{Error, ParamKind, ParamStore, Result, layers::Context, layers::Forward, network::Placed};
-use candle_core::{DType, Tensor, Var};
-use graph::Graph;
+use crate::{Error, ParamKind, ParamStore, Result, layers::Context, network::Placed};
+use candle_core::{DType, Tensor};
+use graph::{FindLayer, Graph};
 use io::{Io, Wiring};
 use memory::Memory;
 use params::Params;
 use std::{
     collections::{HashMap, HashSet},
-    sync::Arc,
     time::Instant,
 };
 
@@ -100,13 +99,16 @@ pub struct NodeTime {
     pub bytes: u64,
 }
 
+/// Changes a parameter: its name, its values, its gradient.
+pub type Update<'a> = dyn FnMut(&str, &mut [f32], &[f32]) -> Result<()> + 'a;
+
 /// What a plan is made from.
 pub(crate) struct Blueprint<'a> {
     pub(crate) placed: &'a [Placed<'a>],
     pub(crate) input: &'a [usize],
     pub(crate) mode: Mode,
     pub(crate) seed: u64,
-    pub(crate) find: &'a dyn Fn(&str) -> Option<(Arc<dyn Forward>, Vec<Var>)>,
+    pub(crate) find: FindLayer<'a>,
 }
 
 impl Blueprint<'_> {
@@ -266,7 +268,7 @@ impl Plan {
     ///
     /// # Errors
     /// Those of `update`.
-    pub fn update(&mut self, update: &mut dyn FnMut(&str, &mut [f32], &[f32]) -> Result<()>) -> Result<()> {
+    pub fn update(&mut self, update: &mut Update<'_>) -> Result<()> {
         self.params.update(update)
     }
 

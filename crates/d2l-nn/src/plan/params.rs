@@ -268,10 +268,7 @@ impl Params {
     }
 
     /// Shows `update` each learned parameter's name, values and gradient. Values and gradient are in the same order.
-    pub(super) fn update(
-        &mut self,
-        update: &mut dyn FnMut(&str, &mut [f32], &[f32]) -> Result<()>,
-    ) -> Result<()> {
+    pub(super) fn update(&mut self, update: &mut super::Update<'_>) -> Result<()> {
         for param in self.0.iter_mut().filter(|param| !param.gradient.is_empty()) {
             let (Some(name), Some(var)) = (param.source.learned(), &param.var) else {
                 continue;

@@ -2,13 +2,14 @@ use super::*;
 use crate::{
     Model, Network, Rng,
     layers::{
-        Activation, AdaptivePool2d, BatchNorm, Conv2d, Dropout, Flatten, Layer, LayerSpec, Linear,
+        Activation, AdaptivePool2d, BatchNorm, Conv2d, Dropout, Flatten, Forward, Layer, LayerSpec, Linear,
         LocalResponseNorm, ParamSpec, Pool2d, PoolKind, Residual,
     },
     ops,
 };
-use candle_core::Device;
+use candle_core::{Device, Var};
 use candle_nn::ModuleT;
+use std::sync::Arc;
 
 /// A layer that a plan knows nothing of: scales by a learned number per channel.
 #[derive(Debug)]

@@ -63,10 +63,11 @@ impl Op for BatchNorm {
                     variance: &variance,
                 };
                 let norm = self.norm(io.batch, &gamma, &beta);
-                Ok(match self.adds {
+                match self.adds {
                     true => kernel::infer_forward_add(&norm, io.input(0), io.input(1), moments, ys)?,
                     false => kernel::infer_forward(&norm, io.input(0), moments, ys)?,
-                })
+                }
+                Ok(())
             });
         }
         if rows == 1 {
@@ -84,10 +85,11 @@ impl Op for BatchNorm {
                 variance: &mut variance,
             };
             let norm = self.norm(io.batch, &gamma, &beta);
-            Ok(match self.adds {
+            match self.adds {
                 true => kernel::train_forward_add(&norm, io.input(0), io.input(1), ys, moments)?,
                 false => kernel::train_forward(&norm, io.input(0), ys, moments)?,
-            })
+            }
+            Ok(())
         });
         self.moments = [mean, variance];
         result?;
@@ -132,10 +134,11 @@ impl Op for BatchNorm {
                 dbeta: &mut dbeta,
             };
             let (xs, dys) = (io.input(0), dys.get_mut(..len).unwrap_or_default());
-            Ok(match self.adds {
+            match self.adds {
                 true => kernel::train_backward_add(&norm, xs, io.output(), dys, moments, gradients)?,
                 false => kernel::train_backward(&norm, xs, dys, moments, gradients)?,
-            })
+            }
+            Ok(())
         };
         let result = if io.wants_gradient(0) {
             io.write_input_gradient(0, write)

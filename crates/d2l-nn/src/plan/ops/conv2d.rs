@@ -72,10 +72,11 @@ impl Op for Conv2d {
             Some(bias) => {
                 let mut dbias = io.params.take_gradient(bias).unwrap_or_default();
                 let result = io.change_output_gradient(|io, dys| {
-                    Ok(match masks {
+                    match masks {
                         true => kernel::relu_grad_bias(shape.out_channels, io.output(), dys, &mut dbias)?,
                         false => kernel::grad_bias(&shape, dys, &mut dbias)?,
-                    })
+                    }
+                    Ok(())
                 });
                 io.params.put_gradient(bias, dbias);
                 result?;

@@ -25,12 +25,13 @@ impl Op for Add {
     fn forward(&mut self, io: &mut Io<'_>) -> Result<()> {
         let (relu, in_place) = (self.relu, self.in_place);
         io.write_output(|io, ys| {
-            Ok(match (in_place, relu) {
+            match (in_place, relu) {
                 (true, false) => elementwise::add_assign(ys, io.input(1))?,
                 (true, true) => elementwise::add_relu_assign(ys, io.input(1))?,
                 (false, false) => elementwise::add(io.input(0), io.input(1), ys)?,
                 (false, true) => elementwise::add_relu(io.input(0), io.input(1), ys)?,
-            })
+            }
+            Ok(())
         })
     }
 

@@ -62,14 +62,15 @@ impl Op for Pool2d {
         let argmax = self.argmax.get_mut(..taken).unwrap_or_default();
         io.write_output(|io, ys| {
             let xs = io.input(0);
-            Ok(match (kind, &windows) {
+            match (kind, &windows) {
                 (PoolKind::Max, Windows::Sliding(shape)) => kernel::max_forward(shape, xs, ys, argmax)?,
                 (PoolKind::Max, Windows::Adaptive(shape)) => {
                     kernel::adaptive_max_forward(shape, xs, ys, argmax)?
                 }
                 (PoolKind::Average, Windows::Sliding(shape)) => kernel::avg_forward(shape, xs, ys)?,
                 (PoolKind::Average, Windows::Adaptive(shape)) => kernel::adaptive_avg_forward(shape, xs, ys)?,
-            })
+            }
+            Ok(())
         })
     }
 
@@ -80,7 +81,7 @@ impl Op for Pool2d {
         let masks = self.masks;
         io.write_input_gradient(0, |io, dxs| {
             let (dys, mask) = (io.output_gradient(), masks.then(|| io.output()));
-            Ok(match (kind, &windows) {
+            match (kind, &windows) {
                 (PoolKind::Max, Windows::Sliding(shape)) => {
                     kernel::max_backward(shape, dys, argmax, mask, dxs)?
                 }
@@ -91,7 +92,8 @@ impl Op for Pool2d {
                 (PoolKind::Average, Windows::Adaptive(shape)) => {
                     kernel::adaptive_avg_backward(shape, dys, dxs)?
                 }
-            })
+            }
+            Ok(())
         })
     }
 
