@@ -2,25 +2,15 @@
 //! which values need a gradient.
 
 use super::{
-    ops::{
-        Activation, Add, BatchNorm, Concat, Conv2d, Custom, Dropout, Linear, LocalResponseNorm, Op, Permute,
-        Pool2d, Windows,
-    },
-    params::{Fold, ParamId, ParamList, Source},
+    ops::{Add, Concat, Op, Permute},
+    params::{ParamId, ParamList, Source},
 };
 use crate::{
     Error, Result,
-    layers::{Activation as Function, Forward, Layer, MemoryFormat, Pool2d as PoolLayer},
+    layers::{Forward, Layer},
     network::Placed,
-    rng::hash_name,
 };
 use candle_core::Var;
-use d2l_kernels::{
-    activation::{self as kernel, Saved},
-    conv2d::Conv2dShape,
-    lrn,
-    pool::{AdaptivePool2dShape, Pool2dShape},
-};
 use std::{collections::HashSet, iter::Peekable, sync::Arc};
 
 /// What a plan is for.
@@ -135,33 +125,33 @@ impl Graph {
 
 /// A value on its way through the network: the shape of an example as the layers see it, and how it lies.
 #[derive(Clone)]
-struct Flow {
-    value: ValueId,
+pub(super) struct Flow {
+    pub(super) value: ValueId,
     /// `[features]` or `[channels, height, width]`
-    shape: Vec<usize>,
-    channels_last: bool,
+    pub(super) shape: Vec<usize>,
+    pub(super) channels_last: bool,
 }
 
 impl Flow {
     /// Channels and the size of the area they extend over.
-    fn channels_area(&self) -> (usize, usize) {
+    pub(super) fn channels_area(&self) -> (usize, usize) {
         let area = self.shape.iter().skip(1).product();
         (self.shape.first().copied().unwrap_or(1), area)
     }
 }
 
-struct Builder<'a> {
-    mode: Mode,
-    seed: u64,
-    find: FindLayer<'a>,
-    nodes: Vec<Node>,
+pub(super) struct Builder<'a> {
+    pub(super) mode: Mode,
+    pub(super) seed: u64,
+    pub(super) find: FindLayer<'a>,
+    pub(super) nodes: Vec<Node>,
     lens: Vec<usize>,
-    params: ParamList,
+    pub(super) params: ParamList,
     /// Values that more than one path reads, which none of them may change.
-    shared: HashSet<ValueId>,
+    pub(super) shared: HashSet<ValueId>,
 }
 
-type Rest<'p, 'n> = Peekable<std::slice::Iter<'p, Placed<'n>>>;
+pub(super) type Rest<'p, 'n> = Peekable<std::slice::Iter<'p, Placed<'n>>>;
 
 impl Builder<'_> {
     fn sequence(&mut self, placed: &[Placed<'_>], mut flow: Flow) -> Result<Flow> {
@@ -176,7 +166,6 @@ impl Builder<'_> {
     }
 
     fn layer(&mut self, at: &Placed<'_>, flow: Flow, rest: &mut Rest<'_, '_>) -> Result<Flow> {
-        let in_channels = flow.shape.first().copied().unwrap_or(0);
         Ok(match &at.node.layer {
             Layer::Sequence(_) => {
                 let inner = at.children.first().map_or(&[][..], Vec::as_slice);
@@ -190,193 +179,15 @@ impl Builder<'_> {
                 ..self.channels_first(flow)
             },
             Layer::Activation(function) => self.activation(at, function, flow),
-            Layer::Dropout(layer) => {
-                if self.mode == Mode::Infer || layer.p == 0.0 {
-                    return Ok(flow);
-                }
-                let op = Dropout {
-                    p: layer.p as f32,
-                    key: self.seed ^ hash_name(&at.path),
-                };
-                let channels_last = flow.channels_last;
-                self.node(at, op, &[flow.value], channels_last)
-            }
-            Layer::Linear(layer) => {
-                let flow = self.channels_first(flow);
-                let rows = flow.shape.iter().rev().skip(1).product();
-                let op = Linear {
-                    rows,
-                    in_features: flow.shape.last().copied().unwrap_or(0),
-                    out_features: layer.out_features,
-                    weight: self.var(at, "weight"),
-                    bias: layer.bias.then(|| self.var(at, "bias")),
-                    relu: false,
-                };
-                self.node(at, op, &[flow.value], false)
-            }
-            Layer::Conv2d(layer) => {
-                let flow = self.channels_last(flow);
-                let [height, width] = [1, 2].map(|i| flow.shape.get(i).copied().unwrap_or(0));
-                let shape = Conv2dShape {
-                    batch: 1,
-                    in_height: height,
-                    in_width: width,
-                    in_channels,
-                    out_channels: layer.out_channels,
-                    kernel: layer.kernel,
-                    stride: layer.stride,
-                    padding: layer.padding,
-                    dilation: layer.dilation,
-                    groups: layer.groups,
-                };
-                let dims = [
-                    layer.out_channels,
-                    in_channels / layer.groups.max(1),
-                    layer.kernel.iter().product(),
-                ];
-                let name = |name: &str| format!("{}.{name}", at.path);
-                let folded = match rest.peek().map(|next| (&next.path, &next.node.layer)) {
-                    Some((path, Layer::BatchNorm(norm))) if self.mode == Mode::Infer => Some(Fold {
-                        path: path.clone(),
-                        eps: norm.options.eps,
-                    }),
-                    _ => None,
-                };
-                let (weight, bias) = match folded {
-                    Some(fold) => {
-                        let relu_inside = rest.next().is_some_and(
-                            |norm| matches!(&norm.node.layer, Layer::BatchNorm(norm) if norm.options.relu),
-                        );
-                        let bias = layer.bias.then(|| name("bias"));
-                        let bias = Source::FoldedBias(bias, layer.out_channels, fold.clone());
-                        let weight = Source::FoldedWeight(name("weight"), dims, fold);
-                        let op = Conv2d {
-                            shape,
-                            weight: self.params.add(weight),
-                            bias: Some(self.params.add(bias)),
-                            relu: relu_inside,
-                            masked: false,
-                        };
-                        return Ok(self.node(at, op, &[flow.value], true));
-                    }
-                    None => (
-                        self.params.add(Source::Hwio(name("weight"), dims)),
-                        layer.bias.then(|| self.var(at, "bias")),
-                    ),
-                };
-                let op = Conv2d {
-                    shape,
-                    weight,
-                    bias,
-                    relu: false,
-                    masked: false,
-                };
-                self.node(at, op, &[flow.value], true)
-            }
-            Layer::Pool2d(layer) => self.pool(at, layer, flow),
-            Layer::AdaptivePool2d(layer) => {
-                let flow = self.channels_last(flow);
-                let windows = Windows::Adaptive(AdaptivePool2dShape {
-                    batch: 1,
-                    height: flow.shape.get(1).copied().unwrap_or(0),
-                    width: flow.shape.get(2).copied().unwrap_or(0),
-                    channels: in_channels,
-                    out_height: layer.output[0],
-                    out_width: layer.output[1],
-                });
-                self.pool_node(at, layer.kind, windows, flow)
-            }
-            Layer::BatchNorm(layer) => {
-                let flow = self.channels_last(flow);
-                let (channels, area) = flow.channels_area();
-                let op = BatchNorm {
-                    rows: area,
-                    channels,
-                    options: layer.options,
-                    vars: ["weight", "bias", "running_mean", "running_var"].map(|name| self.var(at, name)),
-                    relu: layer.options.relu,
-                    adds: false,
-                    moments: Default::default(),
-                };
-                let channels_last = flow.channels_last;
-                self.node(at, op, &[flow.value], channels_last)
-            }
-            Layer::LocalResponseNorm(layer) => {
-                let flow = self.channels_last(flow);
-                let (channels, area) = flow.channels_area();
-                let op = LocalResponseNorm {
-                    norm: lrn::LocalResponseNorm {
-                        rows: area,
-                        channels,
-                        size: layer.size,
-                        alpha: layer.alpha as f32,
-                        beta: layer.beta as f32,
-                        k: layer.k as f32,
-                    },
-                };
-                self.node(at, op, &[flow.value], true)
-            }
+            Layer::Dropout(layer) => self.dropout(at, layer, flow),
+            Layer::Linear(layer) => self.linear(at, layer, flow),
+            Layer::Conv2d(layer) => self.conv2d(at, layer, flow, rest),
+            Layer::Pool2d(layer) => self.pool2d(at, layer, flow),
+            Layer::AdaptivePool2d(layer) => self.adaptive_pool2d(at, layer, flow),
+            Layer::BatchNorm(layer) => self.batch_norm(at, layer, flow),
+            Layer::LocalResponseNorm(layer) => self.local_response_norm(at, layer, flow),
             Layer::Custom(_) => self.custom(at, flow),
         })
-    }
-
-    fn pool(&mut self, at: &Placed<'_>, layer: &PoolLayer, flow: Flow) -> Flow {
-        let flow = self.channels_last(flow);
-        let size = |i: usize| flow.shape.get(i).copied().unwrap_or(0);
-        let windows = Windows::Sliding(Pool2dShape {
-            batch: 1,
-            height: size(1),
-            width: size(2),
-            channels: size(0),
-            kernel: layer.options.kernel,
-            stride: layer.options.stride,
-            padding: layer.options.padding,
-            ceil_mode: layer.options.ceil_mode,
-            count_include_pad: layer.options.count_include_pad,
-        });
-        self.pool_node(at, layer.kind, windows, flow)
-    }
-
-    fn pool_node(
-        &mut self,
-        at: &Placed<'_>,
-        kind: crate::layers::PoolKind,
-        windows: Windows,
-        flow: Flow,
-    ) -> Flow {
-        let op = Pool2d {
-            kind,
-            windows,
-            len: at.output.iter().product(),
-            masks: false,
-            argmax: Vec::new(),
-        };
-        self.node(at, op, &[flow.value], true)
-    }
-
-    fn activation(&mut self, at: &Placed<'_>, function: &Function, flow: Flow) -> Flow {
-        let shared = self.shared.contains(&flow.value);
-        let writer = self.nodes.iter_mut().rev().find(|node| node.output == flow.value);
-        let relu = *function == Function::Relu;
-        if let Some(writer) = writer.filter(|_| relu && !shared)
-            && writer.op.fuse_relu()
-        {
-            return flow;
-        }
-        let function = kernel_function(function);
-        let writer = self.nodes.iter().rev().find(|node| node.output == flow.value);
-        let survives = writer.is_some_and(|writer| match relu {
-            true => writer.op.survives_relu(),
-            false => !writer.op.reads().output,
-        });
-        let in_place = !shared && survives && function.saved() == Saved::Output;
-        let op = Activation { function, in_place };
-        let channels_last = flow.channels_last;
-        if in_place {
-            self.push(at, op, vec![flow.value], flow.value);
-            return flow;
-        }
-        self.node(at, op, &[flow.value], channels_last)
     }
 
     fn residual(&mut self, at: &Placed<'_>, flow: Flow) -> Result<Flow> {
@@ -431,36 +242,13 @@ impl Builder<'_> {
         Ok(self.node(at, op, &values, channels_last))
     }
 
-    fn custom(&mut self, at: &Placed<'_>, flow: Flow) -> Flow {
-        let layer = (self.find)(&at.path);
-        let format = layer.as_ref().map(|(layer, _)| layer.memory_format());
-        let flow = match format {
-            Some(MemoryFormat::ChannelsLast) => self.channels_last(flow),
-            Some(MemoryFormat::Any) => flow,
-            _ => self.channels_first(flow),
-        };
-        let lying = |shape: &[usize]| match (flow.channels_last, shape) {
-            (true, &[c, h, w]) => vec![h, w, c],
-            _ => shape.to_vec(),
-        };
-        let op = Custom {
-            input: lying(&at.input),
-            output: lying(&at.output),
-            layer,
-            params: at.params.iter().map(|param| self.var(at, param.name)).collect(),
-            kept: None,
-        };
-        let channels_last = flow.channels_last;
-        self.node(at, op, &[flow.value], channels_last)
-    }
-
     /// A parameter that is used where it is.
-    fn var(&mut self, at: &Placed<'_>, name: &str) -> ParamId {
+    pub(super) fn var(&mut self, at: &Placed<'_>, name: &str) -> ParamId {
         self.params.add(Source::Var(format!("{}.{name}", at.path)))
     }
 
     /// Adds a node with a new output, shaped as the layer's.
-    fn node(
+    pub(super) fn node(
         &mut self,
         at: &Placed<'_>,
         op: impl Op + 'static,
@@ -481,7 +269,13 @@ impl Builder<'_> {
         self.lens.len() - 1
     }
 
-    fn push(&mut self, at: &Placed<'_>, op: impl Op + 'static, inputs: Vec<ValueId>, output: ValueId) {
+    pub(super) fn push(
+        &mut self,
+        at: &Placed<'_>,
+        op: impl Op + 'static,
+        inputs: Vec<ValueId>,
+        output: ValueId,
+    ) {
         self.nodes.push(Node {
             path: at.path.clone(),
             op: Box::new(op),
@@ -490,11 +284,11 @@ impl Builder<'_> {
         });
     }
 
-    fn channels_last(&mut self, flow: Flow) -> Flow {
+    pub(super) fn channels_last(&mut self, flow: Flow) -> Flow {
         self.permuted(flow, true)
     }
 
-    fn channels_first(&mut self, flow: Flow) -> Flow {
+    pub(super) fn channels_first(&mut self, flow: Flow) -> Flow {
         self.permuted(flow, false)
     }
 
@@ -525,18 +319,5 @@ impl Builder<'_> {
             channels_last: to_channels_last,
             ..flow
         }
-    }
-}
-
-fn kernel_function(function: &Function) -> kernel::Function {
-    match *function {
-        Function::Relu => kernel::Function::Relu,
-        Function::Sigmoid => kernel::Function::Sigmoid,
-        Function::Tanh => kernel::Function::Tanh,
-        Function::Gelu => kernel::Function::Gelu,
-        Function::Silu => kernel::Function::Silu,
-        Function::LeakyRelu { slope } => kernel::Function::LeakyRelu {
-            negative_slope: slope as f32,
-        },
     }
 }

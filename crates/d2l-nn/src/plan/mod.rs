@@ -12,6 +12,7 @@
 mod graph;
 mod inference;
 mod io;
+mod layers;
 mod memory;
 mod ops;
 mod params;
