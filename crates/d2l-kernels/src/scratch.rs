@@ -10,6 +10,9 @@ use std::cell::RefCell;
 /// Floats a thread keeps between calls: 64 MiB.
 const KEPT_FLOATS: usize = 16 << 20;
 
+/// Bytes of scratch memory that a thread keeps between calls, at most.
+pub const SCRATCH_BYTES: usize = KEPT_FLOATS * size_of::<f32>();
+
 /// Buffers start on a cache line.
 const ALIGNMENT_FLOATS: usize = 16;
 

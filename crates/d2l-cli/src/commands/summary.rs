@@ -1,6 +1,6 @@
 use anstyle::Style;
 use d2l_models::ModelOptions;
-use d2l_nn::plan::Mode;
+use d2l_nn::plan::{Mode, SCRATCH_BYTES};
 use serde_json::json;
 
 use crate::args::SummaryArgs;
@@ -120,6 +120,10 @@ pub(crate) fn summary(args: &SummaryArgs, ui: Ui) -> Result<()> {
         bytes(memory.gradients),
         bytes(memory.activations),
         bytes(memory.input)
+    ))?;
+    ui.line(format_args!(
+        "  beside it the kernels keep up to {} of scratch memory a thread",
+        bytes(SCRATCH_BYTES as u64)
     ))
 }
 

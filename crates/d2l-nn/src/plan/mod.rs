@@ -18,6 +18,7 @@ mod ops;
 mod params;
 mod wiring;
 
+pub use d2l_kernels::SCRATCH_BYTES;
 pub use graph::Mode;
 pub use inference::Inference;
 
@@ -63,7 +64,7 @@ struct Planned {
     seconds: [f64; 2],
 }
 
-/// The memory that a plan takes, in bytes. Kernels keep some scratch memory per thread beside it.
+/// The memory that a plan takes, in bytes. The kernels' scratch memory, up to [`SCRATCH_BYTES`] a thread, is beside it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PlanMemory {
     /// Parameters and buffers of the model.
