@@ -272,7 +272,9 @@ impl Job<'_> {
             options,
         )?;
         if parts.planned {
-            trainer.use_plan(&parts.model, plan.batch_size)?;
+            // No batch is larger than the data set, whatever was asked for.
+            let batch = plan.batch_size.min(parts.train.examples()).max(1);
+            trainer.use_plan(&parts.model, batch)?;
         }
         trainer.random_state("dropout", &parts.model);
 

@@ -82,7 +82,9 @@ pub struct PlanMemory {
 impl PlanMemory {
     /// All of it.
     pub fn total(&self) -> u64 {
-        self.parameters + self.copies + self.gradients + self.activations + self.input
+        [self.copies, self.gradients, self.activations, self.input]
+            .into_iter()
+            .fold(self.parameters, u64::saturating_add)
     }
 }
 

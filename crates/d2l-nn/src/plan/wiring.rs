@@ -33,8 +33,8 @@ impl Wired {
             parameters: (FLOAT * elements.values().sum::<usize>()) as u64,
             copies: (FLOAT * self.params.copied()) as u64,
             gradients: (FLOAT * learned.map(size).sum::<usize>()) as u64,
-            activations: (batch * (FLOAT * self.layout.len() + own)) as u64,
-            input: (batch * FLOAT * self.input) as u64,
+            activations: batch.saturating_mul(FLOAT * self.layout.len() + own) as u64,
+            input: batch.saturating_mul(FLOAT * self.input) as u64,
         }
     }
 }
