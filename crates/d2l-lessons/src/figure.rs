@@ -1,10 +1,12 @@
 //! Pictures of a lesson: charts, bars and grey pictures in panels beside each other.
 
-use crate::Result;
+mod pictures;
+
+use crate::{Error, Result};
 use d2l_train::plot::COLORS;
 use kuva::{
-    plot::{BarPlot, ColorMap, Heatmap, LinePlot, ScatterPlot},
-    render::{figure::Figure as Panels, layout::Layout, plots::Plot},
+    plot::{BarPlot, LinePlot, ScatterPlot},
+    render::{figure::Figure as Panels, layout::Layout, plots::Plot, render::Scene},
 };
 use std::path::Path;
 
@@ -24,7 +26,7 @@ pub enum Panel {
     Chart(Chart),
     /// A bar for each name.
     Bars(Bars),
-    /// A grey picture or a heat map.
+    /// A grey picture; pictures are not mixed with charts.
     Picture(Picture),
 }
 
@@ -118,28 +120,36 @@ impl Figure {
     /// Writes it as an SVG or PNG file, by the name's ending.
     ///
     /// # Errors
-    /// When there is no panel, the ending is neither, or the file cannot be written.
+    /// When there is no panel, charts and pictures are mixed, the ending is neither, or the file cannot be written.
     pub fn save(&self, path: &Path) -> Result<()> {
-        let columns = self.columns.clamp(1, self.panels.len().max(1));
-        let rows = self.panels.len().div_ceil(columns);
-        let drawn = self.panels.iter().map(Panel::draw);
-        let (plots, layouts): (Vec<Vec<Plot>>, Vec<Layout>) = drawn.unzip();
-        let pictures = self.panels.iter().all(|panel| matches!(panel, Panel::Picture(_)));
-        let (width, height) = match (pictures, self.panels.len()) {
-            (true, 1) => (320.0, 320.0),
-            (true, _) => (150.0, 165.0),
-            (false, 1) => (520.0, 360.0),
-            (false, _) => (420.0, 320.0),
+        Ok(d2l_train::plot::save(&self.scene()?, path)?)
+    }
+
+    fn scene(&self) -> Result<Scene> {
+        let pictures: Vec<&Picture> = self.panels.iter().filter_map(Panel::as_picture).collect();
+        if self.panels.is_empty() || !pictures.is_empty() && pictures.len() != self.panels.len() {
+            return Err(Error::Lesson(
+                "a figure holds charts or pictures, not both or nothing".into(),
+            ));
+        }
+        if !pictures.is_empty() {
+            return Ok(pictures::scene(self.columns, &pictures));
+        }
+        let columns = self.columns.clamp(1, self.panels.len());
+        let (plots, layouts): (Vec<Vec<Plot>>, Vec<Layout>) = self.panels.iter().map(Panel::draw).unzip();
+        let (width, height) = if self.panels.len() == 1 {
+            (520.0, 360.0)
+        } else {
+            (420.0, 320.0)
         };
-        let legend = self.panels.iter().any(Panel::has_legend);
-        let mut figure = Panels::new(rows, columns)
+        let mut figure = Panels::new(self.panels.len().div_ceil(columns), columns)
             .with_cell_size(width, height)
             .with_plots(plots)
             .with_layouts(layouts);
-        if legend {
+        if self.panels.iter().any(Panel::has_legend) {
             figure = figure.with_shared_legend_bottom();
         }
-        Ok(d2l_train::plot::save(&figure.render(), path)?)
+        Ok(figure.render())
     }
 }
 
@@ -257,6 +267,13 @@ impl Series {
 }
 
 impl Panel {
+    fn as_picture(&self) -> Option<&Picture> {
+        match self {
+            Self::Picture(picture) => Some(picture),
+            _ => None,
+        }
+    }
+
     fn has_legend(&self) -> bool {
         matches!(self, Self::Chart(chart) if chart.series.iter().any(|series| !series.label.is_empty()))
     }
@@ -265,7 +282,8 @@ impl Panel {
         match self {
             Self::Chart(chart) => chart.draw(),
             Self::Bars(bars) => bars.draw(),
-            Self::Picture(picture) => picture.draw(),
+            // Drawn by themselves.
+            Self::Picture(_) => (Vec::new(), Layout::auto_from_plots(&[])),
         }
     }
 }
@@ -278,23 +296,6 @@ impl Bars {
         let layout = titled(&plots, &self.title)
             .with_x_label(&self.x_label)
             .with_y_label(&self.y_label);
-        (plots, layout)
-    }
-}
-
-impl Picture {
-    fn draw(&self) -> (Vec<Plot>, Layout) {
-        let mut plot = Heatmap::new()
-            .with_data(self.rows.clone())
-            .with_color_map(ColorMap::Grayscale)
-            .with_cell_size(if self.values { 0.99 } else { 1.0 });
-        if self.values {
-            plot = plot.with_values();
-        }
-        let plots = vec![Plot::Heatmap(plot)];
-        let mut layout = titled(&plots, &self.title);
-        layout.suppress_x_ticks = true;
-        layout.suppress_y_ticks = true;
         (plots, layout)
     }
 }
