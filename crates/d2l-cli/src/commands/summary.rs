@@ -51,7 +51,7 @@ pub(crate) fn summary(args: &SummaryArgs, ui: Ui) -> Result<()> {
                     "kind": layer.kind,
                     "output_shape": with_batch(&layer.output_shape),
                     "parameters": layer.parameters,
-                    "multiply_adds": layer.multiply_adds * batch,
+                    "multiply_adds": layer.multiply_adds.saturating_mul(batch),
                 })
             })
             .collect();
@@ -62,7 +62,7 @@ pub(crate) fn summary(args: &SummaryArgs, ui: Ui) -> Result<()> {
             "layers": layers,
             "parameters": summary.parameters,
             "buffers": summary.buffers,
-            "multiply_adds": summary.multiply_adds * batch,
+            "multiply_adds": summary.multiply_adds.saturating_mul(batch),
             "threads": threads,
             "training_memory_bytes": memory.total(threads),
             "training_memory": {
@@ -97,13 +97,13 @@ pub(crate) fn summary(args: &SummaryArgs, ui: Ui) -> Result<()> {
                 layer.kind.clone(),
                 with_batch(&layer.output_shape),
                 quiet_zero(layer.parameters as u64),
-                quiet_zero(layer.multiply_adds * batch),
+                quiet_zero(layer.multiply_adds.saturating_mul(batch)),
             ],
         );
     }
     let (parameters, work) = (
         thousands(summary.parameters as u64),
-        thousands(summary.multiply_adds * batch),
+        thousands(summary.multiply_adds.saturating_mul(batch)),
     );
     table.row(
         BOLD,
