@@ -10,6 +10,7 @@ pub(crate) fn list(args: &ListArgs, ui: Ui) -> Result<()> {
     let groups = [
         (ListWhat::Models, "models", models()),
         (ListWhat::Datasets, "data sets", datasets()),
+        (ListWhat::Lessons, "lessons", lessons()),
     ];
     let wanted = groups
         .into_iter()
@@ -89,4 +90,15 @@ fn datasets() -> Vec<Entry> {
         }),
     };
     d2l_data::datasets::REGISTRY.iter().map(entry).collect()
+}
+
+fn lessons() -> Vec<Entry> {
+    super::lesson::list_lessons()
+        .map(|(lesson, json)| Entry {
+            name: lesson.name.to_owned(),
+            about: lesson.title.to_owned(),
+            detail: format!("section {}", lesson.section),
+            json,
+        })
+        .collect()
 }
