@@ -121,9 +121,22 @@ impl SupervisedModel {
         targets: &Tensor,
         loss: impl Fn(&Tensor, &Tensor) -> Result<Tensor>,
     ) -> Result<Tensor> {
-        let output = self.forward_all(xs, true)?;
-        let mut total = loss(&output.main, targets)?;
-        for (weight, logits) in &output.heads {
+        self.forward_all(xs, true)?.loss(targets, loss)
+    }
+}
+
+impl SupervisedOutput {
+    /// The loss of the main output plus the weighted losses of the heads.
+    ///
+    /// # Errors
+    /// When `loss` fails.
+    pub fn loss(
+        &self,
+        targets: &Tensor,
+        loss: impl Fn(&Tensor, &Tensor) -> Result<Tensor>,
+    ) -> Result<Tensor> {
+        let mut total = loss(&self.main, targets)?;
+        for (weight, logits) in &self.heads {
             total = (total + (loss(logits, targets)? * *weight)?)?;
         }
         Ok(total)

@@ -39,13 +39,23 @@ pub struct Run<'a> {
     pub(crate) saved: Option<Position>,
     /// Averaged weights, if a callback keeps them.
     pub(crate) averages: Option<Averages>,
+    /// The batches of the step in hand that are done. A position is always one between two steps.
+    pub(crate) batches_in_hand: usize,
     pending: Vec<Pending>,
     read_every: usize,
-    last_loss: Option<f64>,
+    last_loss: Option<StepLoss>,
     confusion: Option<Confusion>,
     mark: Instant,
     /// Seconds of training by this process, with the examples trained in them: the basis of the speed shown.
     trained: (f64, u64),
+}
+
+/// The loss of a step, from those of its batches.
+#[derive(Clone, Copy, Debug)]
+struct StepLoss {
+    step: u64,
+    loss: f64,
+    examples: usize,
 }
 
 /// Something that is probably wrong, but does not keep the run from going on.
@@ -105,6 +115,7 @@ impl<'a> Run<'a> {
             warnings: Vec::new(),
             saved: None,
             averages: None,
+            batches_in_hand: 0,
             pending: Vec::new(),
             read_every,
             last_loss: None,
@@ -196,8 +207,13 @@ impl<'a> Run<'a> {
         self.learning_rate_at(self.position.step.saturating_sub(1))
     }
 
+    /// The steps of an epoch.
+    pub fn steps_per_epoch(&self) -> u64 {
+        self.size.batches.div_ceil(self.options.accumulate.max(1)).max(1) as u64
+    }
+
     fn learning_rate_at(&self, step: u64) -> f64 {
-        let steps_per_epoch = self.size.batches.max(1) as u64;
+        let steps_per_epoch = self.steps_per_epoch();
         let at = At {
             step,
             epoch: step / steps_per_epoch,
@@ -227,13 +243,13 @@ impl<'a> Run<'a> {
         self.warnings.push(warning);
     }
 
-    /// The loss of the last batch.
+    /// The loss of the last step: that of its batch, or of all its batches together.
     ///
     /// # Errors
     /// When the device fails, or a loss read from it is not finite.
     pub fn last_loss(&mut self) -> Result<Option<f64>> {
         self.read_losses()?;
-        Ok(self.last_loss)
+        Ok(self.last_loss.map(|last| last.loss))
     }
 
     /// The training metrics of the epoch so far, read from the device where needed.
@@ -287,7 +303,7 @@ impl<'a> Run<'a> {
             loss: loss.detach(),
             correct,
             examples: batch.len,
-            batch: self.position.batch,
+            batch: self.batch_in_hand(),
             step: self.position.step + 1,
         });
         if self.pending.len() >= self.read_every {
@@ -303,11 +319,37 @@ impl<'a> Run<'a> {
             return Err(self.non_finite("the training loss", loss, self.first_non_finite_parameter()?));
         }
         self.running.add(loss, self.reduction, correct, batch.len);
-        self.last_loss = Some(loss);
+        self.note_loss(loss, batch.len, self.position.step + 1);
         Ok(())
     }
 
-    /// The step is done.
+    /// Takes a batch's loss into that of its step.
+    fn note_loss(&mut self, loss: f64, examples: usize, step: u64) {
+        let earlier = self.last_loss.filter(|last| last.step == step);
+        let Some(earlier) = earlier else {
+            self.last_loss = Some(StepLoss { step, loss, examples });
+            return;
+        };
+        let all = earlier.examples + examples;
+        let loss = match self.reduction {
+            Reduction::Sum => earlier.loss + loss,
+            Reduction::Mean | Reduction::None => {
+                (earlier.loss * earlier.examples as f64 + loss * examples as f64) / all as f64
+            }
+        };
+        self.last_loss = Some(StepLoss {
+            step,
+            loss,
+            examples: all,
+        });
+    }
+
+    /// The batch being trained, within the epoch from 0.
+    pub(crate) fn batch_in_hand(&self) -> usize {
+        self.position.batch + self.batches_in_hand
+    }
+
+    /// The step in hand is done, with so many examples.
     pub(crate) fn advance(&mut self, examples: usize) {
         if self.position.step == 0 {
             let silent = self.optimizer.without_gradient();
@@ -318,7 +360,7 @@ impl<'a> Run<'a> {
             );
         }
         self.position.step += 1;
-        self.position.batch += 1;
+        self.position.batch += std::mem::take(&mut self.batches_in_hand);
         let seconds = self.lap();
         self.trained.0 += seconds;
         self.trained.1 += examples as u64;
@@ -381,14 +423,14 @@ impl<'a> Run<'a> {
                 }));
             }
             self.running.add(loss, self.reduction, correct, batch.examples);
-            self.last_loss = Some(loss);
+            self.note_loss(loss, batch.examples, batch.step);
         }
         Ok(())
     }
 
     /// The error for a value that is not finite at the batch in hand.
     pub(crate) fn non_finite(&self, what: &'static str, value: f64, culprit: Option<String>) -> Error {
-        let Position { epoch, batch, step } = self.position;
+        let (Position { epoch, step, .. }, batch) = (self.position, self.batch_in_hand());
         Error::NonFinite(NonFinite {
             what,
             value,

@@ -2,9 +2,11 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
+mod accumulate;
 mod checkpoints;
 mod common;
 mod fit;
+mod gradients;
 mod logs;
 mod plan;
 mod resume;
