@@ -7,8 +7,8 @@ use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Parser, Subcommand, ValueEnum};
 
 pub(crate) use inspect::{
-    BenchArgs, CheckpointName, CompletionsArgs, DataArgs, DataCommand, EvalArgs, ExportArgs, FeaturesArgs,
-    LayoutName, ListArgs, ListWhat, PlaceArgs, PlotArgs, PredictArgs, ShowArgs, SplitName, SummaryArgs,
+    BenchArgs, CompletionsArgs, DataArgs, DataCommand, EvalArgs, ExportArgs, FeaturesArgs, LayoutName,
+    ListArgs, ListWhat, PlaceArgs, PlotArgs, PredictArgs, ShowArgs, SplitName, SummaryArgs, WeightsName,
 };
 pub(crate) use train::{DataSourceArgs, FindLrArgs, Settings, TrainArgs};
 

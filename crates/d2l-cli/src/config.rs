@@ -3,10 +3,14 @@
 
 mod extras;
 mod file;
+mod groups;
+mod objective;
 mod resume;
 
 pub(crate) use extras::Extras;
 pub(crate) use file::{ConfigFile, DataRecord, Record};
+pub(crate) use groups::Groups;
+pub(crate) use objective::Objective;
 pub(crate) use resume::merge_for_resume;
 
 use std::path::PathBuf;
@@ -14,7 +18,7 @@ use std::path::PathBuf;
 use candle_core::{DType, Device};
 use d2l_data::DatasetSpec;
 use d2l_models::{ModelError, ModelOptions, ModelSpec, Task};
-use d2l_nn::{Network, ParamStore};
+use d2l_nn::{ParamStore, Supervised};
 use d2l_train::{Method, Optimizer, Schedule};
 
 use crate::args::Settings;
@@ -33,7 +37,8 @@ const MOST_WORKERS: usize = 256;
 pub(crate) struct Plan {
     pub(crate) spec: &'static ModelSpec,
     pub(crate) options: ModelOptions,
-    pub(crate) network: Network,
+    /// The network, with its auxiliary classifiers if it trains with them.
+    pub(crate) supervised: Supervised,
     pub(crate) dataset: &'static DatasetSpec,
     pub(crate) data_dir: Option<PathBuf>,
     /// Side of the pictures, where they are resized.
@@ -45,6 +50,10 @@ pub(crate) struct Plan {
     pub(crate) shuffle: bool,
     pub(crate) epochs: u64,
     pub(crate) batch_size: usize,
+    /// Batches that make one step.
+    pub(crate) accumulate: usize,
+    pub(crate) objective: Objective,
+    pub(crate) groups: Groups,
     pub(crate) method: Method,
     pub(crate) momentum: f64,
     pub(crate) nesterov: bool,
@@ -190,6 +199,8 @@ pub(crate) fn resolve(settings: &Settings, origins: &Origins) -> Result<Plan> {
     faults.at_least("epochs", epochs, 1, usize::MAX);
     let batch_size = settings.batch_size.unwrap_or(spec.settings.batch_size);
     faults.at_least("batch-size", batch_size, 1, usize::MAX);
+    let accumulate = settings.accumulate.unwrap_or(1);
+    faults.at_least("accumulate", accumulate, 1, usize::MAX);
     for (key, limit) in [
         ("train-limit", settings.train_limit),
         ("test-limit", settings.test_limit),
@@ -215,6 +226,8 @@ pub(crate) fn resolve(settings: &Settings, origins: &Origins) -> Result<Plan> {
 
     let clean = faults.messages.is_empty();
     let method = method(settings, spec, &mut faults, clean);
+    let objective = Objective::resolve(settings, dataset, &mut faults);
+    let groups = Groups::resolve(settings, method.as_ref(), &mut faults);
     let schedule_text = settings.schedule.clone().unwrap_or_else(|| "constant".to_owned());
     let schedule = faults.take("schedule", schedule_text.parse::<Schedule>());
     let device = settings.device.as_deref().unwrap_or("auto");
@@ -225,17 +238,23 @@ pub(crate) fn resolve(settings: &Settings, origins: &Origins) -> Result<Plan> {
     let classes = dataset.map(|dataset| dataset.class_names.len());
     let options = faults.take("activation", settings.model_options(classes));
     let options = options.unwrap_or_default();
-    let network = match spec.network(&options) {
-        Ok(network) => Some(network),
+    let supervised = match settings.supervised(spec, &options) {
+        Ok(supervised) => Some(supervised),
         Err(error) => {
             let (ModelError::NoSuchOption { option, .. } | ModelError::BadOption { option, .. }) = &error;
             faults.add(option, &error);
             None
         }
     };
+    if engine == Some(Engine::Plan) && supervised.as_ref().is_some_and(|it| !it.heads.is_empty()) {
+        faults.add(
+            "engine",
+            "a plan has no auxiliary classifiers: leave out `aux`, or let it be autograd",
+        );
+    }
     let sizes = dataset.map(|dataset| sizes(settings, spec, dataset));
-    if let (Some(network), Some((_, input))) = (&network, &sizes)
-        && let Err(error) = network.output_shape(input)
+    if let (Some(supervised), Some((_, input))) = (&supervised, &sizes)
+        && let Err(error) = supervised.output_shape(input)
     {
         let shape = input.map(|n| n.to_string()).join("×");
         faults.add(
@@ -247,7 +266,7 @@ pub(crate) fn resolve(settings: &Settings, origins: &Origins) -> Result<Plan> {
     let (
         Some(dataset),
         Some((resize, input)),
-        Some(network),
+        Some(supervised),
         Some(method),
         Some(schedule),
         Some(device),
@@ -257,7 +276,7 @@ pub(crate) fn resolve(settings: &Settings, origins: &Origins) -> Result<Plan> {
     ) = (
         dataset,
         sizes,
-        network,
+        supervised,
         method,
         schedule,
         device,
@@ -271,7 +290,7 @@ pub(crate) fn resolve(settings: &Settings, origins: &Origins) -> Result<Plan> {
     Ok(Plan {
         spec,
         options,
-        network,
+        supervised,
         dataset,
         data_dir: settings
             .data_dir
@@ -285,6 +304,9 @@ pub(crate) fn resolve(settings: &Settings, origins: &Origins) -> Result<Plan> {
         shuffle: !settings.no_shuffle.unwrap_or(false),
         epochs: epochs as u64,
         batch_size,
+        accumulate,
+        objective,
+        groups,
         method,
         momentum: settings.momentum.unwrap_or(0.0),
         nesterov: settings.nesterov.unwrap_or(false),
@@ -370,6 +392,7 @@ impl Plan {
             no_shuffle: Some(!self.shuffle),
             epochs: Some(self.epochs as usize),
             batch_size: Some(self.batch_size),
+            accumulate: (self.accumulate > 1).then_some(self.accumulate),
             lr: Some(self.method.learning_rate()),
             optimizer: Some(self.method.name().to_owned()),
             momentum: (self.momentum != 0.0).then_some(self.momentum),
@@ -385,6 +408,7 @@ impl Plan {
             hidden: self.options.hidden.clone(),
             activation: self.options.activation.map(|activation| activation.to_string()),
             local_response_norm: self.options.local_response_norm,
+            aux: (!self.supervised.heads.is_empty()).then_some(true),
             device: Some(self.device.to_string()),
             engine: Some(self.engine.to_string()),
             threads: Some(self.threads),
@@ -393,6 +417,8 @@ impl Plan {
             checkpoint_every: Some(self.checkpoint_every.to_string()),
             ..Settings::default()
         };
+        let settings = self.objective.clone().into_settings(settings);
+        let settings = self.groups.clone().into_settings(settings);
         self.extras.clone().into_settings(settings)
     }
 
@@ -403,7 +429,11 @@ impl Plan {
             && self.input == *self.spec.input
             && self.epochs == book.epochs as u64
             && self.batch_size == book.batch_size
+            && self.accumulate == 1
             && self.method == Method::sgd(book.learning_rate)
+            && self.objective == Objective::default()
+            && self.groups == Groups::default()
+            && self.supervised.heads.is_empty()
             && self.schedule == Schedule::default()
             && self.options
                 == ModelOptions {
