@@ -1,23 +1,27 @@
 //! A run: all that changes while a model is trained, as callbacks see it and checkpoints keep it.
 
+mod losses;
 mod options;
 mod progress;
 mod state;
+mod warning;
 
 pub use options::{Clip, Task, TrainOptions};
 pub use progress::{Progress, Stage};
 pub(crate) use state::{DataSize, RunState};
 pub use state::{Position, RandomState};
+pub use warning::Warning;
 
 use crate::{
-    Averages, Batch, Error, NonFinite, Optimizer, Result,
+    Averages, Error, NonFinite, Optimizer, Result,
     engine::Planned,
     loss::Reduction,
-    metrics::{Confusion, EpochRecord, Evaluation, Pending, Running, TrainMetrics, class_indices, to_f64},
+    metrics::{Confusion, EpochRecord, Evaluation, Pending, Running, TrainMetrics, to_f64},
     schedule::At,
 };
-use candle_core::{D, DType, Tensor};
+use candle_core::Tensor;
 use d2l_nn::ParamStore;
+use losses::StepLoss;
 use std::{collections::BTreeMap, time::Instant};
 
 /// A run in progress.
@@ -48,44 +52,6 @@ pub struct Run<'a> {
     mark: Instant,
     /// Seconds of training by this process, with the examples trained in them: the basis of the speed shown.
     trained: (f64, u64),
-}
-
-/// The loss of a step, from those of its batches.
-#[derive(Clone, Copy, Debug)]
-struct StepLoss {
-    step: u64,
-    loss: f64,
-    examples: usize,
-}
-
-/// Something that is probably wrong, but does not keep the run from going on.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Warning {
-    /// A trainable parameter got no gradient in the first step: nothing that the loss depends on uses it.
-    NoGradient {
-        /// The parameter's name.
-        parameter: String,
-    },
-    /// The learning curves could not be written.
-    Curves {
-        /// Why.
-        message: String,
-    },
-}
-
-impl std::fmt::Display for Warning {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::NoGradient { parameter } => {
-                write!(
-                    f,
-                    "the trainable parameter `{parameter}` got no gradient in the first step"
-                )
-            }
-            Self::Curves { message } => write!(f, "the learning curves could not be written: {message}"),
-        }
-    }
 }
 
 impl<'a> Run<'a> {
@@ -243,15 +209,6 @@ impl<'a> Run<'a> {
         self.warnings.push(warning);
     }
 
-    /// The loss of the last step: that of its batch, or of all its batches together.
-    ///
-    /// # Errors
-    /// When the device fails, or a loss read from it is not finite.
-    pub fn last_loss(&mut self) -> Result<Option<f64>> {
-        self.read_losses()?;
-        Ok(self.last_loss.map(|last| last.loss))
-    }
-
     /// The training metrics of the epoch so far, read from the device where needed.
     ///
     /// # Errors
@@ -284,64 +241,6 @@ impl<'a> Run<'a> {
     pub(crate) fn start_epoch(&mut self) {
         self.stage = Stage::Train;
         self.mark = Instant::now();
-    }
-
-    /// Takes note of a batch's loss and right answers, and reads them from the device when it is time.
-    pub(crate) fn record(&mut self, loss: &Tensor, output: &Tensor, batch: &Batch) -> Result<()> {
-        let correct = match self.options.task {
-            Task::Regression => None,
-            Task::Classification => Some(
-                output
-                    .detach()
-                    .argmax(D::Minus1)?
-                    .eq(&class_indices(&batch.ys)?)?
-                    .to_dtype(DType::F32)?
-                    .sum_all()?,
-            ),
-        };
-        self.pending.push(Pending {
-            loss: loss.detach(),
-            correct,
-            examples: batch.len,
-            batch: self.batch_in_hand(),
-            step: self.position.step + 1,
-        });
-        if self.pending.len() >= self.read_every {
-            self.read_losses()
-        } else {
-            Ok(())
-        }
-    }
-
-    /// As [`Self::record`] for a loss that is at hand.
-    pub(crate) fn record_value(&mut self, loss: f64, correct: u64, batch: &Batch) -> Result<()> {
-        if !loss.is_finite() {
-            return Err(self.non_finite("the training loss", loss, self.first_non_finite_parameter()?));
-        }
-        self.running.add(loss, self.reduction, correct, batch.len);
-        self.note_loss(loss, batch.len, self.position.step + 1);
-        Ok(())
-    }
-
-    /// Takes a batch's loss into that of its step.
-    fn note_loss(&mut self, loss: f64, examples: usize, step: u64) {
-        let earlier = self.last_loss.filter(|last| last.step == step);
-        let Some(earlier) = earlier else {
-            self.last_loss = Some(StepLoss { step, loss, examples });
-            return;
-        };
-        let all = earlier.examples + examples;
-        let loss = match self.reduction {
-            Reduction::Sum => earlier.loss + loss,
-            Reduction::Mean | Reduction::None => {
-                (earlier.loss * earlier.examples as f64 + loss * examples as f64) / all as f64
-            }
-        };
-        self.last_loss = Some(StepLoss {
-            step,
-            loss,
-            examples: all,
-        });
     }
 
     /// The batch being trained, within the epoch from 0.
@@ -405,26 +304,6 @@ impl<'a> Run<'a> {
         self.position.epoch += 1;
         self.position.batch = 0;
         self.stage = Stage::Train;
-        Ok(())
-    }
-
-    /// Reads the losses that are still on the device, in order, and refuses one that is not finite.
-    fn read_losses(&mut self) -> Result<()> {
-        let pending = std::mem::take(&mut self.pending);
-        for ((loss, correct), batch) in Pending::read(&pending)?.into_iter().zip(&pending) {
-            if !loss.is_finite() {
-                return Err(Error::NonFinite(NonFinite {
-                    what: "the training loss",
-                    value: loss,
-                    epoch: self.epoch(),
-                    step: batch.step,
-                    batch: batch.batch,
-                    culprit: self.first_non_finite_parameter()?,
-                }));
-            }
-            self.running.add(loss, self.reduction, correct, batch.examples);
-            self.note_loss(loss, batch.examples, batch.step);
-        }
         Ok(())
     }
 

@@ -35,8 +35,9 @@ pub struct TrainOptions {
     /// Limits on the gradients.
     pub clip: Clip,
     /// Batches that make one step of the optimiser: their gradients become those of one batch that holds them all, so
-    /// that a step may be larger than what fits into memory. The last step of an epoch takes what is left. Whatever
-    /// looks at one batch alone still does: batch norm's statistics are of each of them, and so is dropout.
+    /// that a step may be larger than what fits into memory. The last step of an epoch takes what is left. Hooks,
+    /// schedules, checkpoints and stops count steps. Whatever looks at one batch alone still does: batch norm's
+    /// statistics are of each of them.
     pub accumulate: usize,
     /// The model's name, kept in checkpoints: a checkpoint of another model is refused.
     pub model: String,
