@@ -133,7 +133,7 @@ impl StoredRun {
         if kept {
             return Ok(());
         }
-        Err(Failure::usage(format!(
+        Err(Failure::work(format!(
             "--weights {option}: {} keeps no such average; only a run of `d2l train --{option} {value}` does",
             self.name()
         )))

@@ -160,7 +160,7 @@ fn averaged_weights_can_be_chosen_where_there_are_any() {
         "-o",
         "seen.png",
     ]);
-    let message = place.fails(2, &["eval", "moving", "--offline", "--weights", "swa"]);
+    let message = place.fails(1, &["eval", "moving", "--offline", "--weights", "swa"]);
     assert!(
         message.contains("--weights swa") && message.contains("d2l train --swa EPOCH"),
         "{message}"

@@ -139,6 +139,49 @@ fn class_weights_count_as_in_one_batch() {
     }
 }
 
+proptest::proptest! {
+    /// Whatever the sizes, short last batches and short last steps included.
+    #[test]
+    fn any_batches_are_one_large_batch(
+        examples in 1_usize..40,
+        batch in 1_usize..9,
+        accumulate in 1_usize..6,
+        plan: bool,
+        sum: bool,
+    ) {
+        let xs = Rng::new(1).normal_vec(examples * 3, 0.0, 1.0);
+        let ys = Rng::new(2).normal_vec(examples, 0.0, 1.0);
+        let xs = Tensor::from_vec(xs, (examples, 3), &Device::Cpu).unwrap();
+        let ys = Tensor::from_vec(ys, (examples, 1), &Device::Cpu).unwrap();
+        let learned = |batch: usize, accumulate: usize| {
+            let params = ParamStore::new(DType::F32, &Device::Cpu);
+            let network = Network::new("line").add("line", Linear::new(1));
+            let model = network.build(&[3], &params, &Rng::new(3)).unwrap();
+            let optimizer = Optimizer::new(Method::sgd(0.01), &params).unwrap();
+            let loss = match sum {
+                true => Elementwise::sum(Function::Squared),
+                false => Elementwise::mean(Function::Squared),
+            };
+            let options = TrainOptions { accumulate, ..TrainOptions::new(Task::Regression, 2) };
+            let mut trainer = Trainer::new(&model, &params, loss, optimizer, options).unwrap();
+            if plan {
+                trainer.use_plan(&model, batch).unwrap();
+            }
+            let source = TensorSource::new(xs.clone(), ys.clone(), batch, Some(5)).unwrap();
+            let _: Outcome = trainer.fit(&source, None).unwrap();
+            let steps = trainer.run().step();
+            let weight = params.get("line.weight").unwrap().flatten_all().unwrap();
+            (steps, weight.to_vec1::<f32>().unwrap())
+        };
+        let (steps, parts) = learned(batch, accumulate);
+        let (whole_steps, whole) = learned(batch * accumulate, 1);
+        proptest::prop_assert_eq!(steps, whole_steps);
+        for (part, whole) in parts.iter().zip(&whole) {
+            proptest::prop_assert!((part - whole).abs() < 1e-5 * whole.abs().max(1.0), "{} {}", part, whole);
+        }
+    }
+}
+
 /// Batch norm, dropout, Adam: whatever has a state.
 fn train(folder: &Path, plan: bool, accumulate: usize, stop: Option<u64>) -> Result<Outcome> {
     let run = if folder.join("config.toml").exists() {

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 mod accumulate;
+mod auxiliaries;
 mod checkpoints;
 mod common;
 mod fit;

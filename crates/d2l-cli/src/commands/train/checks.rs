@@ -19,7 +19,7 @@ use crate::ui::{bytes, plural};
 /// Steps between two looks at whether a batch is learned.
 const STEPS: usize = 20;
 /// How many looks there are when nobody says otherwise.
-const LOOKS: usize = 50;
+const LOOKS: usize = 100;
 
 /// What `--overfit-batch` takes for settings that are left open.
 pub(super) fn overfit_settings(settings: &mut Settings) {
@@ -36,16 +36,19 @@ impl Job<'_> {
         self.introduce(&parts);
         let memory = self.memory(&parts)?;
         if let Some(memory) = memory {
-            let text = format!(
-                "{} laid out for a step: parameters {}, working copies {}, gradients {}, activations {}, input {}",
-                bytes(memory.total()),
+            ui.fact(
+                "Memory",
+                format_args!("{} laid out for a step:", bytes(memory.total())),
+            );
+            let detail = format!(
+                "parameters {}, working copies {}, gradients {}, activations {}, input {}",
                 bytes(memory.parameters),
                 bytes(memory.copies),
                 bytes(memory.gradients),
                 bytes(memory.activations),
                 bytes(memory.input)
             );
-            ui.fact("Memory", text);
+            ui.fact("", detail);
         }
         ui.fact("Run", "none: this is a dry run");
         let mut trainer = self.trainer(&parts)?;
