@@ -238,7 +238,8 @@ pub(crate) struct Settings {
           require_equals = true, hide_possible_values = true, help_heading = "Training")]
     pub(crate) no_decay: Option<bool>,
 
-    /// Parameters that are not trained: names from the weights file, in which * stands for any characters.
+    /// Parameters that are not trained: names from the weights file, in which * stands for any characters. Batch norm's
+    /// running statistics still follow the data.
     #[arg(
         long,
         value_name = "PATTERN,…",

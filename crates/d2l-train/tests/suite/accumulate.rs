@@ -6,8 +6,8 @@ use d2l_nn::{
     layers::{Activation, BatchNorm, Conv2d, Dropout, Flatten, Linear},
 };
 use d2l_train::{
-    Callback, Clip, Error, Flow, Loss, Method, Optimizer, Outcome, Result, Run, RunDir, StepGradients, Task,
-    TensorSource, TrainOptions, Trainer,
+    Batch, BatchSource, Batches, Callback, Clip, Error, Flow, Loss, Method, Optimizer, Outcome, Result, Run,
+    RunDir, StepGradients, Task, TensorSource, TrainOptions, Trainer,
     callbacks::{Checkpoints, MetricsLog, StepLimit},
     loss::{CrossEntropy, CrossEntropyOptions, Elementwise, Function, Reduction},
     metrics::{Record, read_records},
@@ -298,4 +298,59 @@ fn callbacks_see_steps() {
     ];
     assert_eq!(notes.gradients, ends);
     assert_eq!(notes.after, [(1, 4), (2, 8), (3, 10), (4, 4), (5, 8), (6, 10)]);
+}
+
+/// Batches of 8, of which the sixth holds a NaN, or fails.
+struct Bad {
+    good: TensorSource,
+    fails: bool,
+}
+
+impl BatchSource for Bad {
+    fn batches(&self) -> usize {
+        self.good.batches()
+    }
+
+    fn examples(&self) -> usize {
+        self.good.examples()
+    }
+
+    fn epoch(&self, epoch: u64, first_batch: usize) -> Batches<'_> {
+        let batches = self.good.epoch(epoch, first_batch).enumerate();
+        Box::new(batches.map(|(index, batch)| match (index, self.fails) {
+            (5, true) => Err("the disk is gone".into()),
+            (5, false) => batch.map(|batch| Batch {
+                xs: (&batch.xs * f64::NAN).unwrap(),
+                ..batch
+            }),
+            _ => batch,
+        }))
+    }
+}
+
+#[test]
+fn what_goes_wrong_within_a_step_is_told_of_its_batch() {
+    for (plan, fails) in [(false, false), (true, false), (false, true), (true, true)] {
+        let (model, params) = build(false);
+        let optimizer = Optimizer::new(Method::sgd(0.1), &params).unwrap();
+        let options = options(Task::Classification, 4);
+        let mut trainer = Trainer::new(&model, &params, CrossEntropy::default(), optimizer, options).unwrap();
+        if plan {
+            trainer.use_plan(&model, 8).unwrap();
+        }
+        let source = Bad {
+            good: data(8, true),
+            fails,
+        };
+        match trainer.fit(&source, None).unwrap_err() {
+            Error::NonFinite(error) => {
+                assert_eq!((fails, error.step, error.batch), (false, 2, 5));
+                assert_eq!(error.culprit.as_deref(), Some("the gradient of `conv.weight`"));
+            }
+            Error::Data { epoch, batch, .. } => assert_eq!((fails, epoch, batch), (true, 1, 5)),
+            other => panic!("{other}"),
+        }
+        // The position stays that of the last whole step.
+        assert_eq!((trainer.run().position().batch, trainer.run().step()), (4, 1));
+    }
 }
