@@ -1,16 +1,18 @@
 //! The command line, as clap sees it: names, types and help texts, and no decisions.
 
+mod find_lr;
 mod inspect;
 mod train;
 
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Parser, Subcommand, ValueEnum};
 
+pub(crate) use find_lr::FindLrArgs;
 pub(crate) use inspect::{
     BenchArgs, CompletionsArgs, DataArgs, DataCommand, EvalArgs, ExportArgs, FeaturesArgs, LayoutName,
     ListArgs, ListWhat, PlaceArgs, PlotArgs, PredictArgs, ShowArgs, SplitName, SummaryArgs, WeightsName,
 };
-pub(crate) use train::{DataSourceArgs, FindLrArgs, Settings, TrainArgs};
+pub(crate) use train::{DataSourceArgs, Settings, TrainArgs};
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())

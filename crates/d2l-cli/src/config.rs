@@ -1,13 +1,18 @@
 //! The settings of a run: layers (flags over file over book), one check of every field before any work, and the
 //! `config.toml` of a run folder.
 
+mod checkpoint_every;
 mod extras;
+mod faults;
 mod file;
 mod groups;
 mod objective;
 mod resume;
 
+pub(crate) use checkpoint_every::CheckpointEvery;
 pub(crate) use extras::Extras;
+use faults::Faults;
+pub(crate) use faults::Origins;
 pub(crate) use file::{ConfigFile, DataRecord, Record};
 pub(crate) use groups::Groups;
 pub(crate) use objective::Objective;
@@ -72,106 +77,9 @@ pub(crate) struct Plan {
     pub(crate) checkpoint_every: CheckpointEvery,
 }
 
-/// How often a run writes a checkpoint; the end of the run always does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum CheckpointEvery {
-    Epochs(u64),
-    Steps(u64),
-}
-
-impl std::str::FromStr for CheckpointEvery {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let (number, steps) = match (text.strip_suffix("steps"), text.strip_suffix("epochs")) {
-            (Some(number), _) => (number, true),
-            (None, number) => (number.unwrap_or(text), false),
-        };
-        match number.trim().parse() {
-            Ok(n) if n > 0 => Ok(if steps { Self::Steps(n) } else { Self::Epochs(n) }),
-            _ => Err(format!(
-                "expected a number of epochs (`2`) or of steps (`500steps`), got `{text}`"
-            )),
-        }
-    }
-}
-
-impl std::fmt::Display for CheckpointEvery {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Epochs(n) => write!(f, "{n}"),
-            Self::Steps(n) => write!(f, "{n}steps"),
-        }
-    }
-}
-
-/// Says of each setting where it came from, for messages.
-#[derive(Debug, Default)]
-pub(crate) struct Origins {
-    flags: toml::Table,
-    file: Option<(PathBuf, toml::Table)>,
-}
-
-impl Origins {
-    pub(crate) fn new(flags: &Settings, file: Option<(PathBuf, &Settings)>) -> Result<Self> {
-        let file = file
-            .map(|(path, settings)| Ok::<_, Failure>((path, table(settings)?)))
-            .transpose()?;
-        Ok(Self {
-            flags: table(flags)?,
-            file,
-        })
-    }
-
-    fn name(&self, key: &str) -> String {
-        match &self.file {
-            _ if self.flags.contains_key(key) && key != "model" => format!("--{key}"),
-            Some((path, table)) if table.contains_key(key) => format!("`{key}` in {}", path.display()),
-            _ => key.to_owned(),
-        }
-    }
-}
-
 /// Settings as TOML keys; those that are not set are not there.
 pub(crate) fn table(settings: &Settings) -> Result<toml::Table> {
     Ok(toml::Table::try_from(settings)?)
-}
-
-/// Collects what is wrong, a line per bad field.
-struct Faults<'a> {
-    origins: &'a Origins,
-    messages: Vec<String>,
-}
-
-impl Faults<'_> {
-    fn add(&mut self, key: &str, message: impl std::fmt::Display) {
-        self.messages
-            .push(format!("{}: {message}", self.origins.name(key)));
-    }
-
-    fn take<T, E: std::fmt::Display>(&mut self, key: &str, result: Result<T, E>) -> Option<T> {
-        result.map_err(|error| self.add(key, error)).ok()
-    }
-
-    fn at_least(&mut self, key: &str, value: usize, least: usize, most: usize) {
-        if value < least || value > most {
-            let range = if most == usize::MAX {
-                format!("at least {least}")
-            } else {
-                format!("{least} to {most}")
-            };
-            self.add(key, format!("has to be {range}, got {value}"));
-        }
-    }
-
-    fn number(&mut self, key: &str, value: Option<f64>, zero_allowed: bool) {
-        let Some(value) = value else { return };
-        let good = value.is_finite() && (value > 0.0 || zero_allowed && value == 0.0);
-        if !good {
-            let range = if zero_allowed { "at least 0" } else { "above 0" };
-            self.add(key, format!("has to be a number {range}, got {value}"));
-        }
-    }
 }
 
 /// Checks the merged settings and works out what they leave open.

@@ -18,7 +18,7 @@ Examples:
   d2l train lenet --optimizer adam --lr 0.001 --schedule cosine
   d2l train resnet18 --schedule one-cycle --lr 0.2 --tensorboard
   d2l train lenet --train-limit 2000 --epochs 1     a quick look
-  d2l train resnet18 --batch-size 64 --accumulate 4      steps of 256 examples in a quarter of the memory
+  d2l train resnet18 --batch-size 64 --accumulate 4      steps of 256 examples, memory of 64
   d2l train lenet --label-smoothing 0.1 --class-weights balanced
   d2l train lenet --init-from old.safetensors --freeze 'conv*' --lr-scale 'linear3.*=10'
   d2l train lenet --dry-run                what would run, with one step of it; nothing is written
@@ -78,81 +78,6 @@ pub(crate) struct TrainArgs {
     pub(crate) json: bool,
 }
 
-/// `d2l find-lr`.
-#[derive(Args, Debug)]
-#[command(after_help = "\
-Examples:
-  d2l find-lr lenet                        a picture of the loss by the learning rate, and a suggestion
-  d2l find-lr lenet --optimizer adam -o adam.png
-  d2l find-lr resnet18 --from 1e-4 --to 1 --steps 100
-
-A short training at rates that grow step by step: a good rate is where the loss falls fastest, well below
-the one where it explodes. No run is made, and no weights are kept.")]
-pub(crate) struct FindLrArgs {
-    /// The network to train: a name from `d2l list models`.
-    pub(crate) model: String,
-
-    /// Data set to train on [default: the model's].
-    #[arg(long, value_name = "NAME", help_heading = "Data")]
-    pub(crate) dataset: Option<String>,
-
-    /// Where data may come from.
-    #[command(flatten)]
-    pub(crate) source: DataSourceArgs,
-
-    /// Examples per step.
-    #[arg(short, long, value_name = "N", help_heading = "Training")]
-    pub(crate) batch_size: Option<usize>,
-
-    /// Optimiser: sgd, adam, adamw, rmsprop, adagrad or adadelta.
-    #[arg(long, value_name = "NAME", help_heading = "Training")]
-    pub(crate) optimizer: Option<String>,
-
-    /// Momentum of sgd or rmsprop.
-    #[arg(long, value_name = "X", help_heading = "Training")]
-    pub(crate) momentum: Option<f64>,
-
-    /// Weight decay (L2 penalty; decoupled for adamw).
-    #[arg(long, value_name = "X", help_heading = "Training")]
-    pub(crate) weight_decay: Option<f64>,
-
-    /// Multiple of the channels of the paper's network, for models that come in widths.
-    #[arg(long, value_name = "X", help_heading = "Model")]
-    pub(crate) width: Option<f64>,
-
-    /// Seed of everything random.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64), help_heading = "Training")]
-    pub(crate) seed: Option<u64>,
-
-    /// The first learning rate.
-    #[arg(long, value_name = "X", default_value_t = 1e-6)]
-    pub(crate) from: f64,
-
-    /// The last learning rate.
-    #[arg(long, value_name = "X", default_value_t = 10.0)]
-    pub(crate) to: f64,
-
-    /// Steps from the first to the last.
-    #[arg(long, value_name = "N", default_value_t = 200)]
-    pub(crate) steps: usize,
-
-    /// Where to draw the losses, .svg or .png.
-    #[arg(short, long, value_name = "FILE", default_value = "learning-rates.svg")]
-    pub(crate) output: PathBuf,
-
-    /// Device to compute on: auto, cpu, cuda, cuda:N or metal.
-    #[arg(long, value_name = "DEVICE", help_heading = "Machine")]
-    pub(crate) device: Option<String>,
-
-    /// Threads to compute with [default: all cores].
-    #[arg(short = 'j', long, value_name = "N", help_heading = "Machine")]
-    pub(crate) threads: Option<usize>,
-
-    /// Print a JSON document.
-    #[arg(long, help_heading = "Output")]
-    pub(crate) json: bool,
-}
-
 /// Where data may come from; shared by the commands that read data without training.
 #[derive(Args, Clone, Debug, Default)]
 pub(crate) struct DataSourceArgs {
@@ -203,7 +128,7 @@ pub(crate) struct Settings {
     #[arg(short, long, value_name = "N", help_heading = "Training")]
     pub(crate) epochs: Option<usize>,
 
-    /// Examples per step.
+    /// Examples per batch.
     #[arg(short, long, value_name = "N", help_heading = "Training")]
     pub(crate) batch_size: Option<usize>,
 
@@ -238,8 +163,8 @@ pub(crate) struct Settings {
           require_equals = true, hide_possible_values = true, help_heading = "Training")]
     pub(crate) no_decay: Option<bool>,
 
-    /// Parameters that are not trained: names from the weights file, in which * stands for any characters. Batch norm's
-    /// running statistics still follow the data.
+    /// Parameters that are not trained, by name, as in `conv1.weight` or `conv*`, where * stands for any characters.
+    /// Batch norm's running statistics still follow the data.
     #[arg(
         long,
         value_name = "PATTERN,…",

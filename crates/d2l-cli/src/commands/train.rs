@@ -5,6 +5,7 @@ mod extras;
 mod folder;
 mod report;
 mod screen;
+mod trainer;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -12,16 +13,10 @@ use std::sync::atomic::AtomicBool;
 use candle_core::{DType, Device};
 use d2l_data::{DataSet, LoaderOptions};
 use d2l_nn::{ParamStore, Rng, SupervisedModel};
-use d2l_train::{
-    BatchSource, Checkpoint, Clip, Outcome, RunDir, StopReason, Task, TrainOptions, Trainer,
-    callbacks::{Checkpoints, Curves, JsonLines, MetricsLog, StopFlag},
-    loss::CrossEntropy,
-};
+use d2l_train::{BatchSource, Checkpoint, Outcome, RunDir, StopReason, loss::CrossEntropy};
 
 use crate::args::TrainArgs;
-use crate::config::{
-    CheckpointEvery, ConfigFile, DataRecord, Origins, Plan, Record, merge_for_resume, resolve,
-};
+use crate::config::{ConfigFile, DataRecord, Origins, Plan, Record, merge_for_resume, resolve};
 use crate::data::{LoaderSource, Source};
 use crate::failure::{Failure, Result};
 use crate::interrupt;
@@ -29,7 +24,6 @@ use crate::machine::{Engine, build_name, device_name, in_pool};
 use crate::runs::{self, other_data};
 use crate::ui::Ui;
 use folder::Folder;
-use screen::{EpochLines, Pipe, Screen};
 
 /// `d2l train`.
 pub(crate) fn train(args: TrainArgs, ui: Ui) -> Result<()> {
@@ -272,79 +266,6 @@ impl Job<'_> {
             options,
             device,
         )
-    }
-
-    /// The trainer without a callback.
-    fn trainer<'t>(&self, parts: &'t Parts) -> Result<Trainer<'t>> {
-        let plan = self.plan;
-        let options = TrainOptions {
-            schedule: plan.schedule.clone(),
-            clip: Clip {
-                norm: plan.clip_norm,
-                value: plan.clip_value,
-            },
-            accumulate: plan.accumulate,
-            model: plan.spec.name.to_owned(),
-            ..TrainOptions::new(Task::Classification, plan.epochs)
-        };
-        let optimizer = plan.groups.optimizer(plan.method, &parts.params)?;
-        let (model, loss) = (parts.model.model(), parts.loss.clone());
-        let mut trainer = Trainer::new(model, &parts.params, loss, optimizer, options)?;
-        if parts.model.has_heads() {
-            trainer.use_auxiliaries(&parts.model)?;
-        }
-        if parts.engine == Engine::Plan {
-            // No batch is larger than the data set, whatever was asked for.
-            let batch = plan.batch_size.min(parts.train.examples()).max(1);
-            trainer.use_plan(model, batch)?;
-        }
-        trainer
-            .evaluation_loss(CrossEntropy::default())
-            .random_state("dropout", model);
-        Ok(trainer)
-    }
-
-    fn add_callbacks<'t>(
-        &self,
-        trainer: &mut Trainer<'t>,
-        run: &RunDir,
-        stop: Arc<AtomicBool>,
-        closed: &Arc<AtomicBool>,
-    ) -> Result<()> {
-        let plan = self.plan;
-        let log_every = plan.log_every.unwrap_or(0);
-        let mut checkpoints = Checkpoints::new(run.checkpoints());
-        (checkpoints.every_epochs, checkpoints.every_steps) = match plan.checkpoint_every {
-            CheckpointEvery::Epochs(n) => (n, 0),
-            CheckpointEvery::Steps(n) => (0, n),
-        };
-        let name = folder::name(run.path());
-        trainer
-            .callback(MetricsLog::new(run.metrics_path(), log_every))
-            .callback(Curves {
-                folder: run.path().to_owned(),
-                name,
-            })
-            .callback(StopFlag(stop))
-            .callback(StopFlag(Arc::clone(closed)))
-            .callback(checkpoints);
-        for callback in self.extra_callbacks(run)? {
-            trainer.boxed_callback(callback);
-        }
-        self.show_progress(trainer, closed);
-        Ok(())
-    }
-
-    /// Shows how far the trainer is: JSON lines, or a bar and a line per epoch. Raises `closed` when nobody reads them.
-    fn show_progress(&self, trainer: &mut Trainer<'_>, closed: &Arc<AtomicBool>) {
-        let screen = Screen::new(self.ui);
-        if self.ui.json {
-            let log_every = self.plan.log_every.unwrap_or(0);
-            trainer.callback(JsonLines::new(Pipe::new(Arc::clone(closed)), log_every));
-        } else {
-            trainer.callback(EpochLines::new(screen.clone(), Arc::clone(closed)));
-        }
-        trainer.callback(screen.progress());
     }
 
     fn record(&self, params: &ParamStore) -> Record {
