@@ -7,6 +7,7 @@ mod auxiliaries;
 mod checkpoints;
 mod common;
 mod fit;
+mod golden_steps;
 mod gradients;
 mod logs;
 mod plan;
