@@ -1,6 +1,6 @@
 //! Losses: what [`crate::Trainer`] minimises.
 
-use candle_core::{DType, Result, Tensor};
+use candle_core::{DType, Device, Result, Tensor};
 use d2l_nn::ops;
 pub use d2l_nn::ops::{CrossEntropyOptions, ElementLoss as Function, Reduction};
 
@@ -95,11 +95,13 @@ fn weight_of_labels(options: &CrossEntropyOptions, target: &Tensor, examples: us
     if plain || target.dtype().is_float() {
         return Ok(examples as f64);
     }
+    // On the host first: not every device has these types.
+    let host = |tensor: &Tensor| tensor.to_device(&Device::Cpu)?.flatten_all();
     let weights = options.class_weights.as_ref();
     let weights = weights
-        .map(|w| w.to_dtype(DType::F64)?.to_vec1::<f64>())
+        .map(|weights| host(weights)?.to_dtype(DType::F64)?.to_vec1::<f64>())
         .transpose()?;
-    let labels = target.to_dtype(DType::I64)?.flatten_all()?.to_vec1::<i64>()?;
+    let labels = host(target)?.to_dtype(DType::I64)?.to_vec1::<i64>()?;
     let counted = labels
         .into_iter()
         .filter(|&label| Some(label) != options.ignore_index);
@@ -171,7 +173,6 @@ pub(crate) fn scalar(loss: Tensor) -> crate::Result<Tensor> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use candle_core::Device;
 
     #[test]
     fn losses_by_hand() {

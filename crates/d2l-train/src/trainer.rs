@@ -56,9 +56,7 @@ impl<'a> Trainer<'a> {
     /// When the model cannot be planned, such as on another device than the CPU, or trains with auxiliary classifiers.
     pub fn use_plan(&mut self, model: &'a Model, batch_size: usize) -> Result<&mut Self> {
         if self.supervised.is_some() {
-            return Err(Error::Invalid(
-                "a plan has no auxiliary classifiers: train with them through autograd".into(),
-            ));
+            return Err(no_plan_of_auxiliaries());
         }
         self.run.planned = Some(Planned::new(model, batch_size)?);
         self.run.adopt_optimizer_state()?;
@@ -72,9 +70,7 @@ impl<'a> Trainer<'a> {
     /// When the steps go through a plan.
     pub fn use_auxiliaries(&mut self, model: &'a SupervisedModel) -> Result<&mut Self> {
         if self.run.planned.is_some() {
-            return Err(Error::Invalid(
-                "a plan has no auxiliary classifiers: train with them through autograd".into(),
-            ));
+            return Err(no_plan_of_auxiliaries());
         }
         self.supervised = Some(model);
         Ok(self)
@@ -307,6 +303,10 @@ impl<'a> Trainer<'a> {
     ) -> Result<Flow> {
         fire(&mut self.callbacks, &mut self.run, hook)
     }
+}
+
+fn no_plan_of_auxiliaries() -> Error {
+    Error::Invalid("a plan has no auxiliary classifiers: train with them through autograd".into())
 }
 
 /// Shows an event to every callback in order; the first reason to stop wins.
