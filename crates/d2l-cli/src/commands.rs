@@ -26,7 +26,7 @@ pub(crate) use list::list;
 pub(crate) use plot::plot;
 pub(crate) use predict::predict;
 pub(crate) use show::show;
-use summary::shape as summary_shape;
 pub(crate) use summary::summary;
+use summary::{memory_parts, shape as summary_shape};
 pub(crate) use train::train;
 pub(crate) use verify::verify;
