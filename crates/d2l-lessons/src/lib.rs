@@ -1,1 +1,19 @@
 #![doc = include_str!("../README.md")]
+
+mod catalogue;
+mod classifier;
+mod error;
+pub mod figure;
+mod page;
+mod pictures;
+mod report;
+
+pub mod linear;
+
+pub use catalogue::{Chapter, Cost, Lesson, UnknownLesson, find, lessons};
+pub use classifier::{Classifier, Fitted};
+pub use error::{Error, Result};
+pub use figure::Figure;
+pub use page::{Page, PageOptions, Silent, Watcher};
+pub use pictures::Pictures;
+pub use report::{Expect, Report, Row};

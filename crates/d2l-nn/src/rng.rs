@@ -60,6 +60,11 @@ impl Rng {
         values
     }
 
+    /// Brings `items` into an order drawn at random (Fisher and Yates).
+    pub fn shuffle<T>(&mut self, items: &mut [T]) {
+        self.philox.shuffle(items);
+    }
+
     /// A tensor of draws from N(mean, std²).
     ///
     /// # Errors

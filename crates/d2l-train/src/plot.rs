@@ -9,7 +9,7 @@ use kuva::{
 use std::path::Path;
 
 /// Okabe and Ito's colours, which people with any colour vision can tell apart.
-const COLORS: [&str; 7] = [
+pub const COLORS: [&str; 7] = [
     "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000",
 ];
 /// Beyond so many epochs, points on the lines would hide them.
@@ -92,8 +92,11 @@ pub fn learning_rates(curve: &LrCurve, path: &Path) -> Result<()> {
     save(&figure.render(), path)
 }
 
-/// Writes a scene in the format of the file's ending.
-fn save(scene: &Scene, path: &Path) -> Result<()> {
+/// Writes a scene of kuva's in the format of the file's ending, .svg or .png.
+///
+/// # Errors
+/// When the file's ending is neither, or it cannot be written.
+pub fn save(scene: &Scene, path: &Path) -> Result<()> {
     let failed = |message: String| Error::Plot {
         path: path.to_owned(),
         message,
