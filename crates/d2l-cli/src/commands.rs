@@ -25,4 +25,4 @@ pub(crate) use predict::predict;
 pub(crate) use show::show;
 use summary::shape as summary_shape;
 pub(crate) use summary::summary;
-pub(crate) use train::train;
+pub(crate) use train::{Seeds, train};

@@ -51,6 +51,7 @@ fn run(cli: Cli) -> Result<()> {
     let ui = |json| Ui {
         quiet: cli.quiet,
         json,
+        ..Ui::default()
     };
     match cli.command {
         Command::List(args) => commands::list(&args, ui(args.json)),

@@ -4,16 +4,19 @@ mod extras;
 mod folder;
 mod report;
 mod screen;
+mod seeds;
+pub(crate) mod series;
+pub(crate) mod summary;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use candle_core::{DType, Device};
-use d2l_data::{DataSet, LoaderOptions};
+use d2l_data::{DataSet, ImageSet, LoaderOptions};
 use d2l_nn::{Model, ParamStore, Rng};
 use d2l_train::{
     BatchSource, Checkpoint, Clip, Optimizer, Outcome, RunDir, StopReason, Task, TrainOptions, Trainer,
-    callbacks::{Checkpoints, Curves, JsonLines, MetricsLog, StopFlag},
+    callbacks::{Checkpoints, Curves, JsonLines, MetricsLog, StopFlag, Validation},
     loss::CrossEntropy,
 };
 
@@ -29,9 +32,13 @@ use crate::runs::{self, other_data};
 use crate::ui::Ui;
 use folder::Folder;
 use screen::{EpochLines, Pipe, Screen};
+pub(crate) use seeds::{Seeds, model_name, series_folder};
 
 /// `d2l train`.
 pub(crate) fn train(args: TrainArgs, ui: Ui) -> Result<()> {
+    if let Some(seeds) = &args.seeds {
+        return seeds::train_with(seeds, &args, ui);
+    }
     let offline = args.offline;
     let (plan, folder) = match &args.resume {
         Some(run) => plan_resume(&args, run)?,
@@ -44,10 +51,21 @@ pub(crate) fn train(args: TrainArgs, ui: Ui) -> Result<()> {
         offline,
     }
     .load(plan.dataset, ui)?;
+    execute(&plan, &data, folder, ui)
+}
+
+/// Does a run.
+fn execute(plan: &Plan, data: &DataSet, folder: Folder, ui: Ui) -> Result<()> {
+    let held_out = plan.hold_out(data)?;
+    let (data, validation) = match &held_out {
+        Some((data, validation)) => (data, Some(validation)),
+        None => (data, None),
+    };
     in_pool(plan.threads, || {
         Job {
-            plan: &plan,
-            data: &data,
+            plan,
+            data,
+            validation,
             ui,
         }
         .run(folder)
@@ -91,6 +109,8 @@ fn plan_resume(args: &TrainArgs, run: &std::path::Path) -> Result<(Plan, Folder)
 struct Job<'a> {
     plan: &'a Plan,
     data: &'a DataSet,
+    /// What of the training pictures is not learned from.
+    validation: Option<&'a Arc<ImageSet>>,
     ui: Ui,
 }
 
@@ -103,6 +123,7 @@ struct Parts {
     model: Model,
     train: LoaderSource,
     test: LoaderSource,
+    validation: Option<LoaderSource>,
     run: RunDir,
     checkpoint: Option<Checkpoint>,
 }
@@ -129,6 +150,13 @@ impl Job<'_> {
                     self.plan.epochs
                 )));
             }
+            if let Some(source) = &parts.validation {
+                trainer.callback(Validation {
+                    model: &parts.model,
+                    loss: Box::new(CrossEntropy::default()),
+                    source,
+                });
+            }
             let outcome = trainer.fit(&parts.train, Some(&parts.test))?;
             self.conclude(&parts, trainer.run(), &outcome)?;
             if outcome != Outcome::Stopped(StopReason::Interrupted) {
@@ -153,6 +181,10 @@ impl Job<'_> {
             d2l_models::load_weights(&plan.network, &params, weights)?;
         }
         let (train, test) = (self.loader(true, &device)?, self.loader(false, &device)?);
+        let validation = self
+            .validation
+            .map(|held_out| LoaderSource::new(held_out, self.loader_options(None), &device))
+            .transpose()?;
         let resumed = matches!(folder, Folder::Resumed { .. });
         let run = self.open_folder(folder, &params)?;
         let checkpoint = if resumed {
@@ -176,6 +208,7 @@ impl Job<'_> {
             model,
             train,
             test,
+            validation,
             run,
             checkpoint,
         })
@@ -225,16 +258,12 @@ impl Job<'_> {
     fn loader(&self, training: bool, device: &Device) -> Result<LoaderSource> {
         let plan = self.plan;
         let options = LoaderOptions {
-            batch_size: plan.batch_size,
             shuffle: (training && plan.shuffle).then_some(plan.seed),
-            workers: plan.workers,
-            limit: if training {
+            ..self.loader_options(if training {
                 plan.train_limit
             } else {
                 plan.test_limit
-            },
-            resize: plan.resize,
-            ..LoaderOptions::default()
+            })
         };
         LoaderSource::new(
             if training {
@@ -245,6 +274,17 @@ impl Job<'_> {
             options,
             device,
         )
+    }
+
+    fn loader_options(&self, limit: Option<usize>) -> LoaderOptions {
+        let plan = self.plan;
+        LoaderOptions {
+            batch_size: plan.batch_size,
+            workers: plan.workers,
+            limit,
+            resize: plan.resize,
+            ..LoaderOptions::default()
+        }
     }
 
     fn trainer<'t>(
