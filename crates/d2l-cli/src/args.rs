@@ -1,6 +1,7 @@
 //! The command line, as clap sees it: names, types and help texts, and no decisions.
 
 mod inspect;
+mod lesson;
 mod train;
 
 use clap::builder::styling::{AnsiColor, Styles};
@@ -10,6 +11,7 @@ pub(crate) use inspect::{
     BenchArgs, CheckpointName, CompletionsArgs, DataArgs, DataCommand, EvalArgs, ExportArgs, FeaturesArgs,
     LayoutName, ListArgs, ListWhat, PlaceArgs, PlotArgs, PredictArgs, ShowArgs, SplitName, SummaryArgs,
 };
+pub(crate) use lesson::{LessonArgs, VerifyArgs};
 pub(crate) use train::{DataSourceArgs, FindLrArgs, Settings, TrainArgs};
 
 const STYLES: Styles = Styles::styled()
@@ -70,6 +72,10 @@ pub(crate) enum Command {
     Plot(PlotArgs),
     /// Draw what each convolution of a trained network makes of a picture, and its first kernels.
     Features(FeaturesArgs),
+    /// Run experiments of the book: what its cells print, and its pictures.
+    Lesson(LessonArgs),
+    /// Train to the book's table, and put its figures beside those reached.
+    Verify(VerifyArgs),
     /// Write a run's weights as a safetensors file.
     Export(ExportArgs),
     /// Measure the speed of a network on synthetic data.

@@ -27,6 +27,8 @@ pub(crate) enum ListWhat {
     Models,
     /// The data sets.
     Datasets,
+    /// The lessons.
+    Lessons,
 }
 
 /// `d2l summary`.
