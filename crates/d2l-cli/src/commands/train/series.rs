@@ -17,6 +17,7 @@ use crate::runs::other_data;
 use crate::ui::Ui;
 
 /// One run to be.
+#[derive(Debug)]
 pub(crate) struct Member {
     /// Its folder's name in the folder of the series.
     pub(crate) name: String,
