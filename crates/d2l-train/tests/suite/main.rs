@@ -8,3 +8,4 @@ mod fit;
 mod logs;
 mod plan;
 mod resume;
+mod validation;
