@@ -196,6 +196,14 @@ pub(crate) fn in_pool<T: Send>(threads: usize, work: impl FnOnce() -> Result<T> 
     pool.install(work)
 }
 
+/// The memory that programs can still have, where the system tells.
+pub(crate) fn free_memory_bytes() -> Option<u64> {
+    let info = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = info.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kibibytes * 1024)
+}
+
 /// The most memory this process has held so far, where the system tells.
 pub(crate) fn peak_memory_bytes() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;

@@ -17,9 +17,9 @@ use serde_json::json;
 use super::summary::shape;
 use crate::args::BenchArgs;
 use crate::failure::{Failure, Result};
-use crate::machine::{device_name, in_pool, peak_memory_bytes};
+use crate::machine::{device_name, free_memory_bytes, in_pool, peak_memory_bytes};
 use crate::runs::place;
-use crate::ui::{Ui, bytes, thousands};
+use crate::ui::{Ui, bytes, plural, thousands};
 use profile::{NodeMean, show_profile};
 
 const SEED: u64 = 0;
@@ -56,6 +56,21 @@ pub(crate) fn bench(args: &BenchArgs, ui: Ui) -> Result<()> {
         if args.profile && !planned {
             return Err(Failure::usage("--profile: only a plan knows its layers' times"));
         }
+        let mode = if args.infer { Mode::Infer } else { Mode::Train };
+        let needed = network
+            .plan_memory(input, mode, batch_size)
+            .map_err(Failure::usage)?;
+        if planned
+            && let Some(free) = free_memory_bytes()
+            && needed.total(threads) > free
+        {
+            return Err(Failure::usage(format!(
+                "--batch-size: a step of {} takes {}, and {} are free: choose fewer",
+                plural(batch_size, "example"),
+                bytes(needed.total(threads)),
+                bytes(free)
+            )));
+        }
         warm_up(planned, &device)?;
         let baseline = peak_memory_bytes();
         let params = ParamStore::new(DType::F32, &device);
@@ -68,7 +83,6 @@ pub(crate) fn bench(args: &BenchArgs, ui: Ui) -> Result<()> {
             learning_rate: spec.settings.learning_rate,
             optimizer: Optimizer::new(Method::sgd(spec.settings.learning_rate), &params)?,
         };
-        let mode = if args.infer { Mode::Infer } else { Mode::Train };
         let (seconds, nodes, expected) = if planned {
             let plan = model.plan(mode, batch_size)?;
             let expected = plan.memory().total(threads);
