@@ -36,6 +36,9 @@ pub(crate) struct Ui {
 impl Ui {
     /// One line of the result, on standard output.
     pub(crate) fn line(&self, line: impl Display) -> Result<()> {
+        if self.muted {
+            return Ok(());
+        }
         let mut out = anstream::stdout().lock();
         writeln!(out, "{line}")?;
         Ok(())

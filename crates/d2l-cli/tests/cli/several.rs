@@ -193,6 +193,8 @@ fn the_folds_of_a_network_hold_out_every_picture_once() {
         config.contains("fold = \"2/3\"") && config.contains("train-examples = 200"),
         "{config}"
     );
+    let averaged = place.json(&words(&["kfold", "softmax"], &["-k", "2", "--ema", "0.9"]));
+    assert_eq!(averaged["runs"].as_array().unwrap().len(), 2);
     let text = place.ok(&words(&["kfold", "softmax"], &["-k", "3"])).stdout;
     assert!(
         text.contains("mean ± sd") && !text.contains("epoch 1/1"),
@@ -332,6 +334,14 @@ fn a_sweep_runs_what_works_sorts_it_and_tells_of_what_failed() {
         assert!(message.contains(part), "{message}");
     }
     place.fails(1, &["sweep", "nothing.toml"]);
+    write("[base]\nmodel = \"nonesuch\"\n[grid]\nlr = [0.1]\n");
+    let done = place.run(&["sweep", "rates.toml", "--name", "none", "--json"]);
+    assert_eq!(done.code, Some(1), "{}", done.stderr);
+    let found: Value = serde_json::from_str(&done.stdout).unwrap();
+    assert!(
+        found["runs"][0]["error"].as_str().unwrap().contains("nonesuch"),
+        "{found}"
+    );
     write(&format!("{base}[grid]\nlr = [0.1]\n"));
     assert!(
         place

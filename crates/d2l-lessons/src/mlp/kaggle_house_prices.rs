@@ -1,7 +1,7 @@
 //! Predicting house prices (section 4.10): a table with gaps made into features, a linear network trained with Adam,
 //! judged by the logarithm of the price in k folds, and a file to hand in at Kaggle.
 
-use crate::{Chapter, Cost, Error, Expect, Figure, Lesson, Page, Result, figure::Chart};
+use crate::{Chapter, Cost, Error, Expect, Figure, Lesson, Page, Result, figure::Chart, figure::Panel};
 use candle_core::{DType, Device, Tensor};
 use candle_nn::ModuleT;
 use d2l_data::{HousePrices, house_prices};
@@ -284,15 +284,16 @@ pub fn k_fold(
 }
 // ANCHOR_END: folds
 
-/// The errors of every fold by epoch, those of the part held out dashed, on a logarithmic axis.
+/// The errors of every fold by epoch on logarithmic axes: on the houses learned from, and beside it on those held out.
 pub fn curves(folds: &[Fitted]) -> Figure {
     let points =
         |errors: &[f64]| -> Vec<(f64, f64)> { (1..).map(f64::from).zip(errors.iter().copied()).collect() };
-    let mut chart = Chart::new("epoch", "log rmse").log_y();
+    let mut train = Chart::new("epoch", "log rmse").title("train").log_y();
+    let mut held_out = Chart::new("epoch", "log rmse").title("held out").log_y();
     for (number, fold) in (1..).zip(folds) {
-        chart = chart
-            .line(format!("fold {number} train"), points(&fold.train))
-            .dashed(format!("fold {number} valid"), points(&fold.held_out));
+        train = train.line(format!("fold {number}"), points(&fold.train));
+        // The same colours; one legend is enough.
+        held_out = held_out.line("", points(&fold.held_out));
     }
-    Figure::chart(chart)
+    Figure::row([Panel::Chart(train), Panel::Chart(held_out)])
 }

@@ -8,7 +8,7 @@ use d2l_train::{EpochRecord, Spread, metrics::Metric, plot::learning_curves};
 use serde_json::{Map, Value, json};
 
 use super::series::Ended;
-use crate::failure::Result;
+use crate::failure::{Doing, Result};
 use crate::runs::write_file;
 use crate::table::{Align, Table};
 use crate::ui::{BAD, BOLD, DIM, Ui};
@@ -86,6 +86,8 @@ impl Summary<'_> {
 
     /// Writes `results.csv` and the curves over each other into the folder; gives the picture's path.
     pub(crate) fn write(&self, folder: &Path) -> Result<Option<PathBuf>> {
+        // Runs that failed before their start have made no folder.
+        std::fs::create_dir_all(folder).doing(|| format!("cannot make {}", folder.display()))?;
         write_file(&folder.join("results.csv"), self.csv().as_bytes())?;
         let drawn: Vec<(&str, &[EpochRecord])> = self
             .runs
