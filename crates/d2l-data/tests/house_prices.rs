@@ -127,15 +127,9 @@ fn in_folder(train: &str, test: &str) -> d2l_data::Result<HousePrices> {
         data_dir: Some(folder.path().to_owned()),
         ..nowhere()
     };
-    house_prices::load(&options).map(|loaded| {
-        assert!(
-            loaded
-                .provenance
-                .warning()
-                .unwrap()
-                .contains("not the official files")
-        );
-        loaded.houses
+    house_prices::load(&options).inspect(|houses| {
+        let warning = houses.provenance.warning().unwrap();
+        assert!(warning.contains("not the official files"), "{warning}");
     })
 }
 
