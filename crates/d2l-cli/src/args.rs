@@ -1,5 +1,6 @@
 //! The command line, as clap sees it: names, types and help texts, and no decisions.
 
+mod find_lr;
 mod inspect;
 mod lesson;
 mod several;
@@ -8,13 +9,14 @@ mod train;
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Parser, Subcommand, ValueEnum};
 
+pub(crate) use find_lr::FindLrArgs;
 pub(crate) use inspect::{
-    BenchArgs, CheckpointName, CompletionsArgs, DataArgs, DataCommand, EvalArgs, ExportArgs, FeaturesArgs,
-    LayoutName, ListArgs, ListWhat, PlaceArgs, PlotArgs, PredictArgs, ShowArgs, SplitName, SummaryArgs,
+    BenchArgs, CompletionsArgs, DataArgs, DataCommand, EvalArgs, ExportArgs, FeaturesArgs, LayoutName,
+    ListArgs, ListWhat, PlaceArgs, PlotArgs, PredictArgs, ShowArgs, SplitName, SummaryArgs, WeightsName,
 };
 pub(crate) use lesson::{LessonArgs, VerifyArgs};
 pub(crate) use several::{KfoldArgs, SweepArgs};
-pub(crate) use train::{DataSourceArgs, FindLrArgs, Settings, TrainArgs};
+pub(crate) use train::{DataSourceArgs, Settings, TrainArgs};
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())

@@ -19,6 +19,7 @@ mod run;
 mod run_dir;
 pub mod schedule;
 pub mod split;
+mod step_gradients;
 pub mod tensorboard;
 mod trainer;
 
@@ -36,4 +37,5 @@ pub use optim::{Method, Optimizer};
 pub use run::{Clip, Position, Progress, RandomState, Run, Stage, Task, TrainOptions, Warning};
 pub use run_dir::{RunDir, RunFiles};
 pub use schedule::Schedule;
+pub use step_gradients::StepGradients;
 pub use trainer::Trainer;

@@ -1,4 +1,4 @@
-//! `cargo xtask bench step` ([`step`]), and `cargo xtask bench kernels`: our kernels and PyTorch's on the layers of the
+//! `cargo xtask bench step` ([`step`]), `cargo xtask bench trainer` ([`trainer`]), and `cargo xtask bench kernels`: our kernels and PyTorch's on the layers of the
 //! model zoo, side by side.
 //!
 //! Two child processes answer the same requests, one JSON value per line: `kernel-bench` of the package
@@ -8,6 +8,7 @@
 mod report;
 mod server;
 mod step;
+mod trainer;
 
 use crate::workspace;
 use anyhow::{Context, Result, ensure};
@@ -32,6 +33,8 @@ enum What {
     Kernels(Kernels),
     /// A training step and a forward pass of every network, beside PyTorch's and candle's if asked to
     Step(step::Arguments),
+    /// What the trainer adds to the planned step of LeNet at batch size 256
+    Trainer(trainer::Arguments),
 }
 
 #[derive(Args)]
@@ -93,6 +96,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     match &arguments.what {
         What::Kernels(options) => kernels(options),
         What::Step(options) => step::run(options),
+        What::Trainer(options) => trainer::run(options),
     }
 }
 

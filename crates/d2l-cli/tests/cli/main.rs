@@ -9,6 +9,7 @@ mod resume;
 mod runs;
 mod same;
 mod several;
+mod steps;
 mod usage;
 mod weights;
 

@@ -115,7 +115,7 @@ impl Series {
             member: true,
             ..self.ui
         };
-        execute(&plan, &data, folder, ui)?;
+        execute(&plan, &data, ui, |job| job.run(folder))?;
         Ok((epochs(&RunFiles::open(path)?)?, false))
     }
 
