@@ -9,6 +9,7 @@ mod pictures;
 mod report;
 
 pub mod linear;
+pub mod mlp;
 
 pub use catalogue::{Chapter, Cost, Lesson, UnknownLesson, find, lessons};
 pub use classifier::{Classifier, Fitted};
