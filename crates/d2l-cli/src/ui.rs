@@ -87,6 +87,12 @@ impl Ui {
     }
 }
 
+/// The width of the terminal on standard output, if it is one.
+pub(crate) fn terminal_columns() -> Option<usize> {
+    let (terminal_size::Width(columns), _) = terminal_size::terminal_size_of(io::stdout())?;
+    Some(usize::from(columns))
+}
+
 /// Says on standard error how a command failed.
 pub(crate) fn report(failure: &Failure) {
     match failure {

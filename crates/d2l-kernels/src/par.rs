@@ -7,7 +7,7 @@
 //! process has one of them for a while.
 //!
 //! The caller never waits for a thread that has not begun: one that wakes up after the last piece was pulled finds the
-//! [`Job`] closed. So work of some microseconds takes no longer than it would on the caller's thread alone.
+//! job closed. So work of some microseconds takes no longer than it would on the caller's thread alone.
 
 use std::any::Any;
 use std::ops::Range;

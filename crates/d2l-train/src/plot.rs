@@ -1,10 +1,14 @@
 //! Learning curves as pictures.
 
+mod curves;
+
+pub use curves::{Curves, Runs};
+
 use crate::{Error, LrCurve, LrPoint, Result, atomic, metrics::EpochRecord};
 use kuva::{
     backend::{raster::RasterBackend, svg::SvgBackend},
     plot::{LinePlot, ScatterPlot},
-    render::{figure::Figure, layout::Layout, layout::TickFormat, plots::Plot, render::Scene},
+    render::{figure::Figure, layout::Layout, plots::Plot, render::Scene},
 };
 use std::path::Path;
 
@@ -12,23 +16,18 @@ use std::path::Path;
 pub const COLORS: [&str; 7] = [
     "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000",
 ];
-/// Beyond so many epochs, points on the lines would hide them.
-const MARKED_EPOCHS: usize = 40;
 
-/// Draws the learning curves of one or several runs over each other, as an SVG or PNG file by the name's ending: loss
-/// by epoch, and accuracy beside it where a run has one. Test curves are dashed and thicker, those of a part held out dotted; of several runs, each has
-/// one colour.
+/// Draws the learning curves of one or several runs over each other, as an SVG or PNG file by the name's ending:
+/// [`Curves`] of their epochs as they are.
 ///
 /// # Errors
-/// When there is no epoch to draw, the file's ending is neither, or it cannot be written.
+/// As [`Curves::save`].
 pub fn learning_curves(runs: &[(&str, &[EpochRecord])], path: &Path) -> Result<()> {
-    if runs.iter().all(|(_, records)| records.is_empty()) {
-        return Err(Error::Plot {
-            path: path.to_owned(),
-            message: "no epoch has been recorded".into(),
-        });
+    Curves {
+        runs: Runs::Epochs(runs),
+        smoothing: 0.0,
     }
-    save(&scene(runs), path)
+    .save(path)
 }
 
 /// Draws the losses of a search for a learning rate by the rate, on a logarithmic axis: those of the steps as points,
@@ -111,100 +110,6 @@ pub fn save(scene: &Scene, path: &Path) -> Result<()> {
         _ => return Err(failed("the name must end in .svg or .png".into())),
     };
     atomic::write(path, &bytes)
-}
-
-/// One panel: what is drawn solid and dashed, and what it is called.
-struct Panel {
-    label: &'static str,
-    train: fn(&EpochRecord) -> Option<f64>,
-    test: fn(&EpochRecord) -> Option<f64>,
-    validation: fn(&EpochRecord) -> Option<f64>,
-}
-
-const LOSS: Panel = Panel {
-    label: "loss",
-    train: |r| Some(r.train_loss),
-    test: |r| r.test_loss,
-    validation: |r| r.validation_loss,
-};
-const ACCURACY: Panel = Panel {
-    label: "accuracy",
-    train: |r| r.train_accuracy,
-    test: |r| r.test_accuracy,
-    validation: |r| r.validation_accuracy,
-};
-
-fn scene(runs: &[(&str, &[EpochRecord])]) -> Scene {
-    let panels = [LOSS, ACCURACY];
-    let drawn: Vec<(Vec<Plot>, Layout)> = panels.iter().filter_map(|panel| draw(panel, runs)).collect();
-    let columns = drawn.len();
-    let (plots, layouts) = drawn.into_iter().unzip();
-    Figure::new(1, columns)
-        .with_cell_size(460.0, 340.0)
-        .with_plots(plots)
-        .with_layouts(layouts)
-        .with_shared_legend_bottom()
-        .render()
-}
-
-/// A panel, if any run has something to draw in it.
-fn draw(panel: &Panel, runs: &[(&str, &[EpochRecord])]) -> Option<(Vec<Plot>, Layout)> {
-    let mut plots = Vec::new();
-    let mut last = 1;
-    let color = |index: usize| COLORS.get(index % COLORS.len()).copied().unwrap_or("black");
-    for (run, (name, records)) in runs.iter().enumerate() {
-        let curves = [
-            ("train", panel.train),
-            ("test", panel.test),
-            ("validation", panel.validation),
-        ];
-        for (index, (curve, value)) in curves.into_iter().enumerate() {
-            let points: Vec<(f64, f64)> = records
-                .iter()
-                .filter_map(|r| Some((r.epoch as f64, value(r)?)))
-                .collect();
-            if points.is_empty() {
-                continue;
-            }
-            last = last.max(records.last().map_or(1, |r| r.epoch));
-            let color = color(if runs.len() == 1 { index } else { run });
-            let label = if name.is_empty() {
-                curve.to_owned()
-            } else {
-                format!("{name} {curve}")
-            };
-            let line = LinePlot::new()
-                .with_data(points.clone())
-                .with_color(color)
-                .with_legend(label);
-            let line = match curve {
-                "train" => line.with_stroke_width(1.5),
-                "test" => line.with_dashed().with_stroke_width(2.5),
-                _ => line.with_dotted().with_stroke_width(2.5),
-            };
-            plots.push(Plot::Line(line));
-            if points.len() <= MARKED_EPOCHS {
-                plots.push(Plot::Scatter(
-                    ScatterPlot::new()
-                        .with_data(points)
-                        .with_color(color)
-                        .with_size(3.0),
-                ));
-            }
-        }
-    }
-    if plots.is_empty() {
-        return None;
-    }
-    let step = last.div_ceil(10).max(1);
-    let layout = Layout::auto_from_plots(&plots)
-        .with_x_label("epoch")
-        .with_y_label(panel.label)
-        .with_x_axis_min(1.0)
-        .with_x_axis_max((last.max(2)) as f64)
-        .with_x_tick_step(step as f64)
-        .with_x_tick_format(TickFormat::Integer);
-    Some((plots, layout))
 }
 
 #[cfg(test)]

@@ -292,7 +292,9 @@ pub(crate) struct FeaturesArgs {
 #[command(after_help = "\
 Examples:
   d2l plot lenet -o lenet.svg
-  d2l plot softmax mlp lenet -o compared.png")]
+  d2l plot softmax mlp lenet -o compared.png
+  d2l plot lenet --terminal                the curves as text
+  d2l plot lenet --steps --smooth 0.9      the loss by step, for runs with --log-every")]
 pub(crate) struct PlotArgs {
     /// Run folders, or names under runs/.
     #[arg(value_name = "RUN", required = true)]
@@ -301,6 +303,18 @@ pub(crate) struct PlotArgs {
     /// Where to write the curves, as SVG or PNG by the ending [default: curves.svg, in the run folder if it is one].
     #[arg(short, long, value_name = "FILE.svg|png")]
     pub(crate) output: Option<PathBuf>,
+
+    /// Draw them in the terminal instead.
+    #[arg(long, conflicts_with_all = ["output", "json"])]
+    pub(crate) terminal: bool,
+
+    /// The loss by step instead of by epoch.
+    #[arg(long)]
+    pub(crate) steps: bool,
+
+    /// Smooth the curves: the share, from 0 to below 1, that earlier values have in the average drawn.
+    #[arg(long, value_name = "X", default_value_t = 0.0)]
+    pub(crate) smooth: f64,
 
     /// Print a JSON document.
     #[arg(long, help_heading = "Output")]
