@@ -317,7 +317,9 @@ mod tests {
     #[test]
     fn nothing_to_draw_and_senseless_smoothing_are_refused() {
         let steps = steps();
-        let with = |runs, smoothing| Curves { runs, smoothing }.text(80, 24);
+        fn with(runs: Runs<'_>, smoothing: f64) -> Result<String> {
+            Curves { runs, smoothing }.text(80, 24)
+        }
         assert!(with(Runs::Steps(&[("a", &[])]), 0.0).is_err());
         assert!(with(Runs::Epochs(&[]), 0.0).is_err());
         for smoothing in [1.0, -0.1, f64::NAN] {
