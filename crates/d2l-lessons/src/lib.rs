@@ -4,11 +4,13 @@ mod catalogue;
 mod classifier;
 mod error;
 pub mod figure;
+pub mod numbers;
 mod page;
 mod pictures;
 mod report;
 
 pub mod linear;
+pub mod preliminaries;
 
 pub use catalogue::{Chapter, Cost, Lesson, UnknownLesson, find, lessons};
 pub use classifier::{Classifier, Fitted};
