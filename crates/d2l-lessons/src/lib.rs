@@ -4,6 +4,8 @@ mod catalogue;
 mod classifier;
 mod error;
 pub mod figure;
+#[cfg(test)]
+mod golden;
 pub mod numbers;
 mod page;
 mod pictures;

@@ -1,13 +1,13 @@
 //! Softmax regression from scratch (section 3.6): softmax, cross-entropy, accuracy and the training loop from tensors
 //! and `backward` alone.
 
+pub use super::animator::{Accumulator, Animator};
 use super::{
     image_data::{load_fashion_mnist, show_images, text_labels},
     regression_scratch::sgd,
 };
 use crate::{
-    Chapter, Cost, Error, Expect, Figure, Lesson, Page, Pictures, Result,
-    figure::Chart,
+    Chapter, Cost, Expect, Figure, Lesson, Page, Pictures, Result,
     numbers::{scalar, values},
 };
 use candle_core::{D, DType, Device, Tensor, Var, backprop::GradStore};
@@ -179,32 +179,6 @@ pub fn accuracy(y_hat: &Tensor, y: &Tensor) -> Result<f64> {
 }
 // ANCHOR_END: accuracy
 
-// ANCHOR: accumulator
-/// Sums of `N` things over many batches.
-#[derive(Clone, Copy, Debug)]
-pub struct Accumulator<const N: usize>(pub [f64; N]);
-
-impl<const N: usize> Accumulator<N> {
-    /// All sums at zero.
-    pub fn new() -> Self {
-        Self([0.0; N])
-    }
-
-    /// Adds a value to each sum.
-    pub fn add(&mut self, values: [f64; N]) {
-        for (sum, value) in self.0.iter_mut().zip(values) {
-            *sum += value;
-        }
-    }
-}
-// ANCHOR_END: accumulator
-
-impl<const N: usize> Default for Accumulator<N> {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 /// A function of the inputs.
 pub type Net<'f> = &'f dyn Fn(&Tensor) -> Result<Tensor>;
 
@@ -284,65 +258,44 @@ pub fn fit(
 }
 // ANCHOR_END: train
 
-// ANCHOR: animator
-/// Curves that grow by a point each, from the left to the right.
-#[derive(Clone, Debug)]
-pub struct Animator<const N: usize> {
-    x_label: &'static str,
-    legend: [&'static str; N],
-    points: Vec<(f64, [f64; N])>,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{golden::Golden, numbers::distance, preliminaries::autograd::gradient};
 
-impl<const N: usize> Animator<N> {
-    /// No points yet, for curves of these names.
-    pub fn new(x_label: &'static str, legend: [&'static str; N]) -> Self {
-        Self {
-            x_label,
-            legend,
-            points: Vec::new(),
+    #[test]
+    fn softmax_and_cross_entropy_with_its_gradient_are_pytorchs() {
+        let golden = Golden::linear();
+        let matrix = |name: &str| Tensor::from_vec(golden.values(name), (3, 3), &Device::Cpu).unwrap();
+        let classes: Vec<u32> = golden
+            .values("classes")
+            .into_iter()
+            .map(|class| class as u32)
+            .collect();
+        let classes = Tensor::new(classes, &Device::Cpu).unwrap();
+        let scores = Var::from_tensor(&matrix("scores")).unwrap();
+        let probabilities = softmax(&scores).unwrap();
+        let losses = cross_entropy(&probabilities, &classes).unwrap();
+        let expected = Tensor::new(golden.values("cross-entropy"), &Device::Cpu).unwrap();
+        let slopes = gradient(&losses.sum_all().unwrap(), &scores).unwrap();
+        for (reached, expected) in [
+            (&probabilities, matrix("softmax")),
+            (&losses, expected),
+            (&slopes, matrix("cross-entropy gradient")),
+        ] {
+            assert!(
+                distance(reached, &expected).unwrap() < 1e-12,
+                "{reached} {expected}"
+            );
         }
     }
 
-    /// A point for each curve.
-    pub fn add(&mut self, x: f64, ys: [f64; N]) {
-        self.points.push((x, ys));
-    }
-
-    /// The newest point of each curve.
-    ///
-    /// # Errors
-    /// When there is none.
-    pub fn last(&self) -> Result<[f64; N]> {
-        let last = self.points.last().map(|(_, ys)| *ys);
-        last.ok_or_else(|| Error::Lesson("nothing was trained: there was no epoch".into()))
-    }
-
-    /// The newest points in words.
-    ///
-    /// # Errors
-    /// When there is none.
-    pub fn line(&self) -> Result<String> {
-        let x = self.points.last().map_or(0.0, |(x, _)| *x);
-        let values = self
-            .legend
-            .iter()
-            .zip(self.last()?)
-            .map(|(name, y)| format!(", {name} {y:.4}"));
-        Ok(format!("{} {x}{}", self.x_label, values.collect::<String>()))
-    }
-
-    /// The curves, the first solid and the others dashed.
-    pub fn chart(&self) -> Chart {
-        let curve = |index| {
-            self.points
-                .iter()
-                .filter_map(move |(x, ys)| Some((*x, *ys.get(index)?)))
-        };
-        let names = self.legend.iter().enumerate();
-        names.fold(Chart::new(self.x_label, ""), |chart, (index, name)| match index {
-            0 => chart.line(*name, curve(index)),
-            _ => chart.dashed(*name, curve(index)),
-        })
+    #[test]
+    fn right_predictions_are_counted_and_labels_without_a_class_refused() {
+        let y_hat = Tensor::new(&[[0.1f32, 0.3, 0.6], [0.3, 0.2, 0.5]], &Device::Cpu).unwrap();
+        let count =
+            |labels: [u32; 2]| accuracy(&y_hat, &Tensor::new(&labels, &Device::Cpu).unwrap()).unwrap();
+        assert_eq!((count([2, 2]), count([0, 2]), count([1, 0])), (2.0, 1.0, 0.0));
+        assert!(cross_entropy(&y_hat, &Tensor::new(&[0u32, 3], &Device::Cpu).unwrap()).is_err());
     }
 }
-// ANCHOR_END: animator
