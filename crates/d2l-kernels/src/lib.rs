@@ -42,4 +42,4 @@ mod testing;
 mod tile;
 
 pub use error::ShapeError;
-pub use scratch::SCRATCH_BYTES;
+pub use scratch::ScratchNeed;

@@ -1,8 +1,8 @@
 //! The dense layer `y = x · weightᵀ + bias` and its three gradients. `weight` is `[out_features][in_features]`.
 
-use crate::ShapeError;
 use crate::error::checked_product;
-use crate::matmul::{MatmulShape, matmul_bias_relu};
+use crate::matmul::{self, MatmulShape, matmul_bias_relu};
+use crate::{ScratchNeed, ShapeError, reduce};
 
 /// `y[batch][out_features] = x[batch][in_features] · weightᵀ + bias`, then `max(y, 0)` if `relu`.
 ///
@@ -24,13 +24,7 @@ pub fn forward(
     if let Some(bias) = bias {
         ShapeError::check_len(OPERATION, "bias", out_features, bias.len())?;
     }
-    let shape = MatmulShape {
-        m: batch,
-        k: in_features,
-        n: out_features,
-        transpose_a: false,
-        transpose_b: true,
-    };
+    let [shape, _, _] = products(batch, in_features, out_features);
     matmul_bias_relu(&shape, x, weight, bias, relu, y);
     Ok(())
 }
@@ -56,13 +50,7 @@ pub fn grad_input(
         weight,
         dy,
     )?;
-    let shape = MatmulShape {
-        m: batch,
-        k: out_features,
-        n: in_features,
-        transpose_a: false,
-        transpose_b: false,
-    };
+    let [_, shape, _] = products(batch, in_features, out_features);
     matmul_bias_relu(&shape, dy, weight, None, false, dx);
     Ok(())
 }
@@ -88,13 +76,7 @@ pub fn grad_weight(
         dweight,
         dy,
     )?;
-    let shape = MatmulShape {
-        m: out_features,
-        k: batch,
-        n: in_features,
-        transpose_a: true,
-        transpose_b: false,
-    };
+    let [_, _, shape] = products(batch, in_features, out_features);
     matmul_bias_relu(&shape, dy, x, None, false, dweight);
     Ok(())
 }
@@ -114,6 +96,38 @@ pub fn grad_bias(batch: usize, out_features: usize, dy: &[f32], dbias: &mut [f32
     ShapeError::check_len(OPERATION, "dbias", out_features, dbias.len())?;
     crate::reduce::sum_rows(out_features, dy, dbias);
     Ok(())
+}
+
+/// The scratch memory of the forward product, or of everything that a training step does here; none for matrices
+/// beyond the address space.
+pub fn scratch(batch: usize, in_features: usize, out_features: usize, train: bool) -> ScratchNeed {
+    if checked_product("linear", &[batch, in_features, out_features]).is_err() {
+        return ScratchNeed::default();
+    }
+    let [forward, grad_input, grad_weight] = products(batch, in_features, out_features);
+    if !train {
+        return matmul::scratch(&forward);
+    }
+    let sums = reduce::scratch(out_features, batch * out_features);
+    [forward, grad_input, grad_weight]
+        .iter()
+        .fold(sums, |need, product| need.max(matmul::scratch(product)))
+}
+
+/// The products of the forward pass, the input's gradient and the weight's gradient.
+fn products(batch: usize, in_features: usize, out_features: usize) -> [MatmulShape; 3] {
+    let product = |[m, k, n]: [usize; 3], transpose_a, transpose_b| MatmulShape {
+        m,
+        k,
+        n,
+        transpose_a,
+        transpose_b,
+    };
+    [
+        product([batch, in_features, out_features], false, true),
+        product([batch, out_features, in_features], false, false),
+        product([out_features, batch, in_features], true, false),
+    ]
 }
 
 fn check(

@@ -4,7 +4,7 @@
 
 use crate::par::{SendPtr, for_each_piece};
 use crate::pieces::per_level;
-use crate::scratch;
+use crate::scratch::{self, ScratchNeed};
 
 /// Rows a piece sums, at least; more where the matrix is so tall that there would be over [`MAX_PIECES`].
 const MIN_ROWS: usize = 256;
@@ -35,6 +35,42 @@ pub(crate) fn mask_and_sum_rows(columns: usize, mask: &[f32], matrix: &mut [f32]
     });
 }
 
+/// The scratch memory of a sum over the rows of a matrix of `len` elements.
+pub(crate) fn scratch(columns: usize, len: usize) -> ScratchNeed {
+    if columns == 0 || len == 0 {
+        return ScratchNeed::default();
+    }
+    let Cut { wide, pieces, .. } = Cut::new(columns, len);
+    ScratchNeed::new(&[pieces * (columns + wide)], &[])
+}
+
+/// How a matrix is cut.
+struct Cut {
+    /// Columns that are read at a time: several rows of few.
+    wide: usize,
+    /// Elements that are summed before they are added to the piece's sum.
+    block: usize,
+    /// Elements of a piece.
+    piece_len: usize,
+    pieces: usize,
+}
+
+impl Cut {
+    fn new(columns: usize, len: usize) -> Self {
+        let wide = columns * MIN_COLUMNS.div_ceil(columns);
+        let block = INNER_ROWS * wide;
+        let piece_rows = (len / columns).div_ceil(MAX_PIECES).max(MIN_ROWS);
+        // Whole blocks, so that pieces differ in nothing but where they start.
+        let piece_len = (piece_rows * columns).next_multiple_of(block);
+        Self {
+            wide,
+            block,
+            piece_len,
+            pieces: len.div_ceil(piece_len),
+        }
+    }
+}
+
 /// Sums a matrix of `len` elements. `add(start, len, wide)` adds the elements from `start` on, which are whole rows,
 /// to the columns of `wide`; it is called once for each block of the matrix.
 fn sum_blocks(columns: usize, len: usize, sums: &mut [f32], add: impl Fn(usize, usize, &mut [f32]) + Sync) {
@@ -43,12 +79,12 @@ fn sum_blocks(columns: usize, len: usize, sums: &mut [f32], add: impl Fn(usize, 
     if len == 0 {
         return;
     }
-    let wide = columns * MIN_COLUMNS.div_ceil(columns);
-    let block = INNER_ROWS * wide;
-    let piece_rows = (len / columns).div_ceil(MAX_PIECES).max(MIN_ROWS);
-    // Whole blocks, so that pieces differ in nothing but where they start.
-    let piece_len = (piece_rows * columns).next_multiple_of(block);
-    let pieces = len.div_ceil(piece_len);
+    let Cut {
+        wide,
+        block,
+        piece_len,
+        pieces,
+    } = Cut::new(columns, len);
     scratch::with(pieces * (columns + wide), |buffer| {
         let (partial, inner) = buffer.split_at_mut(pieces * columns);
         let (partial_ptr, inner_ptr) = (SendPtr::new(partial), SendPtr::new(inner));

@@ -6,7 +6,8 @@ use candle_core::{DType, Device, Tensor};
 use candle_nn::ModuleT as _;
 use d2l_models::{ModelOptions, Task};
 use d2l_nn::{
-    Model, ParamStore, Rng,
+    Model, Network, ParamStore, Rng,
+    layers::{Activation, Conv2d, Flatten, Linear, Pool2d},
     ops::cross_entropy_with_gradient,
     plan::{Mode, Plan},
 };
@@ -55,6 +56,7 @@ pub(crate) fn bench(args: &BenchArgs, ui: Ui) -> Result<()> {
         if args.profile && !planned {
             return Err(Failure::usage("--profile: only a plan knows its layers' times"));
         }
+        warm_up(planned, &device)?;
         let baseline = peak_memory_bytes();
         let params = ParamStore::new(DType::F32, &device);
         let model = network.build(input, &params, &Rng::new(SEED))?;
@@ -69,8 +71,8 @@ pub(crate) fn bench(args: &BenchArgs, ui: Ui) -> Result<()> {
         let mode = if args.infer { Mode::Infer } else { Mode::Train };
         let (seconds, nodes, expected) = if planned {
             let plan = model.plan(mode, batch_size)?;
-            let expected = plan.memory().total();
-            let (seconds, nodes) = planned_steps(job, plan, args)?;
+            let expected = plan.memory().total(threads);
+            let (seconds, nodes) = planned_steps(job, plan, args.steps, args.profile)?;
             (seconds, nodes, Some(expected))
         } else {
             (autograd_steps(job, &model, args.steps)?, Vec::new(), None)
@@ -130,6 +132,34 @@ pub(crate) fn bench(args: &BenchArgs, ui: Ui) -> Result<()> {
     })
 }
 
+/// Computes a step of a tiny network, so that the process has its threads and its code in memory before it is measured.
+fn warm_up(planned: bool, device: &Device) -> Result<()> {
+    let input = [1, 8, 8];
+    let network = Network::new("warm-up")
+        .add("conv", Conv2d::new(2, 3))
+        .add("relu", Activation::Relu)
+        .add("pool", Pool2d::max(2, 2))
+        .add("flatten", Flatten)
+        .add("linear", Linear::new(2));
+    let params = ParamStore::new(DType::F32, device);
+    let model = network.build(&input, &params, &Rng::new(SEED))?;
+    let (xs, ys) = synthetic(4, &input, 2, device)?;
+    let job = Job {
+        xs,
+        ys,
+        infer: false,
+        learning_rate: 0.1,
+        optimizer: Optimizer::new(Method::sgd(0.1), &params)?,
+    };
+    if planned {
+        let plan = model.plan(Mode::Train, 4)?;
+        planned_steps(job, plan, 1, false)?;
+    } else {
+        autograd_steps(job, &model, 1)?;
+    }
+    Ok(())
+}
+
 /// What the steps compute.
 struct Job {
     xs: Tensor,
@@ -168,12 +198,17 @@ fn autograd_steps(mut job: Job, model: &Model, steps: usize) -> Result<Vec<f64>>
     })
 }
 
-fn planned_steps(mut job: Job, mut plan: Plan, args: &BenchArgs) -> Result<(Vec<f64>, Vec<NodeMean>)> {
-    plan.set_profiling(args.profile);
+fn planned_steps(
+    mut job: Job,
+    mut plan: Plan,
+    steps: usize,
+    profile: bool,
+) -> Result<(Vec<f64>, Vec<NodeMean>)> {
+    plan.set_profiling(profile);
     let CrossEntropy(options) = CrossEntropy::default();
     let mut nodes: Vec<NodeMean> = Vec::new();
     let mut step = 0;
-    let seconds = time(args.steps, |measured| {
+    let seconds = time(steps, |measured| {
         if job.infer {
             plan.forward(&job.xs, |_| Ok(()))?;
         } else {
@@ -187,7 +222,7 @@ fn planned_steps(mut job: Job, mut plan: Plan, args: &BenchArgs) -> Result<(Vec<
                 result.map_err(|error| d2l_nn::Error::msg(error.to_string()))
             })?;
         }
-        if args.profile && measured {
+        if profile && measured {
             let times = plan.profile();
             if nodes.is_empty() {
                 nodes = times.iter().map(NodeMean::new).collect();

@@ -1,10 +1,11 @@
 use anstyle::Style;
 use d2l_models::ModelOptions;
-use d2l_nn::plan::{Mode, SCRATCH_BYTES};
+use d2l_nn::plan::Mode;
 use serde_json::json;
 
 use crate::args::SummaryArgs;
 use crate::failure::{Failure, Result};
+use crate::machine::default_threads;
 use crate::table::{Align, Table};
 use crate::ui::{BOLD, Ui, bytes, thousands};
 
@@ -37,6 +38,7 @@ pub(crate) fn summary(args: &SummaryArgs, ui: Ui) -> Result<()> {
     let memory = network
         .plan_memory(input, Mode::Train, args.batch)
         .map_err(Failure::usage)?;
+    let threads = default_threads();
     let batch = args.batch as u64;
     if ui.json {
         let with_batch = |shape: &[usize]| [&[args.batch], shape].concat();
@@ -49,7 +51,7 @@ pub(crate) fn summary(args: &SummaryArgs, ui: Ui) -> Result<()> {
                     "kind": layer.kind,
                     "output_shape": with_batch(&layer.output_shape),
                     "parameters": layer.parameters,
-                    "multiply_adds": layer.multiply_adds * batch,
+                    "multiply_adds": layer.multiply_adds.saturating_mul(batch),
                 })
             })
             .collect();
@@ -60,14 +62,16 @@ pub(crate) fn summary(args: &SummaryArgs, ui: Ui) -> Result<()> {
             "layers": layers,
             "parameters": summary.parameters,
             "buffers": summary.buffers,
-            "multiply_adds": summary.multiply_adds * batch,
-            "training_memory_bytes": memory.total(),
+            "multiply_adds": summary.multiply_adds.saturating_mul(batch),
+            "threads": threads,
+            "training_memory_bytes": memory.total(threads),
             "training_memory": {
                 "parameters": memory.parameters,
                 "copies": memory.copies,
                 "gradients": memory.gradients,
                 "activations": memory.activations,
                 "input": memory.input,
+                "scratch": memory.scratch.bytes(threads),
             },
         }));
     }
@@ -93,13 +97,13 @@ pub(crate) fn summary(args: &SummaryArgs, ui: Ui) -> Result<()> {
                 layer.kind.clone(),
                 with_batch(&layer.output_shape),
                 quiet_zero(layer.parameters as u64),
-                quiet_zero(layer.multiply_adds * batch),
+                quiet_zero(layer.multiply_adds.saturating_mul(batch)),
             ],
         );
     }
     let (parameters, work) = (
         thousands(summary.parameters as u64),
-        thousands(summary.multiply_adds * batch),
+        thousands(summary.multiply_adds.saturating_mul(batch)),
     );
     table.row(
         BOLD,
@@ -109,21 +113,18 @@ pub(crate) fn summary(args: &SummaryArgs, ui: Ui) -> Result<()> {
         ui.line(line)?;
     }
     ui.line(format_args!(
-        "\nmemory of a training step of batch {} on the processor: {}",
+        "\nmemory of a training step of batch {} with plain SGD, on the processor with {threads} threads: {}",
         args.batch,
-        bytes(memory.total())
+        bytes(memory.total(threads))
     ))?;
     ui.line(format_args!(
-        "  parameters {}, working copies {}, gradients {}, activations {}, input {}",
+        "  parameters {}, working copies {}, gradients {}, activations {}, input {}, kernels' scratch {}",
         bytes(memory.parameters),
         bytes(memory.copies),
         bytes(memory.gradients),
         bytes(memory.activations),
-        bytes(memory.input)
-    ))?;
-    ui.line(format_args!(
-        "  beside it the kernels keep up to {} of scratch memory a thread",
-        bytes(SCRATCH_BYTES as u64)
+        bytes(memory.input),
+        bytes(memory.scratch.bytes(threads))
     ))
 }
 

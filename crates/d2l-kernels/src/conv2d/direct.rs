@@ -4,7 +4,7 @@ use super::band::Windows;
 use super::correlate::Correlation;
 use super::{Activation, Conv2dShape};
 use crate::par::{SendPtr, for_each_piece};
-use crate::scratch;
+use crate::scratch::{self, ScratchNeed};
 use crate::tile::{MicroKernel, micro_kernel, pack_transposed};
 
 /// `y = activation(conv(x, weight) + bias)`; the slices have the lengths of the shape.
@@ -36,6 +36,29 @@ pub(super) fn forward(
     });
 }
 
+/// The scratch memory of [`forward`].
+pub(super) fn forward_scratch(shape: &Conv2dShape) -> ScratchNeed {
+    ScratchNeed::new(&[forward_len(shape, micro_kernel())], &[])
+}
+
+/// The scratch memory of [`grad_input`]: that of the phase with most taps.
+pub(super) fn grad_input_scratch(shape: &Conv2dShape) -> ScratchNeed {
+    let [rows, columns] =
+        [0, 1].map(|axis| phases(shape, axis).map(|taps| taps.taps.len()).max().unwrap_or(0));
+    ScratchNeed::new(&[phase_len(shape, micro_kernel(), rows * columns)], &[])
+}
+
+/// Floats of the packed weights.
+fn forward_len(shape: &Conv2dShape, kernel: &MicroKernel) -> usize {
+    let steps = shape.kernel[0] * shape.kernel[1] * shape.group_in();
+    shape.groups * kernel.padded(shape.group_out()) * steps
+}
+
+/// Floats of the packed weights of a phase with so many taps.
+fn phase_len(shape: &Conv2dShape, kernel: &MicroKernel, taps: usize) -> usize {
+    shape.groups * kernel.padded(shape.group_in()) * taps * shape.group_out()
+}
+
 /// Lends `f` the weights packed as `[group][panel of outputs][tap][input][panel width]`.
 fn with_packed_forward<R>(
     shape: &Conv2dShape,
@@ -47,7 +70,7 @@ fn with_packed_forward<R>(
     let steps = shape.kernel[0] * shape.kernel[1] * shape.group_in();
     // A piece packs a run of steps of one panel: with few panels there is still work for every thread.
     let pieces_per_panel = steps.div_ceil(PACK_STEPS);
-    scratch::with(shape.groups * kernel.padded(group_out) * steps, |packed| {
+    scratch::with(forward_len(shape, kernel), |packed| {
         let target = SendPtr::new(packed);
         for_each_piece(shape.groups * panels * pieces_per_panel, |piece| {
             let (panel_index, run) = (piece / pieces_per_panel, piece % pieces_per_panel);
@@ -79,14 +102,14 @@ const PACK_STEPS: usize = 256;
 pub(super) fn grad_input(shape: &Conv2dShape, dy: &[f32], weight: &[f32], dx: &mut [f32]) {
     let kernel = micro_kernel();
     let in_size = [shape.in_height, shape.in_width];
-    let phases = |axis: usize| {
-        (0..shape.stride[axis].min(in_size[axis])).map(move |phase| PhaseTaps::new(shape, axis, phase))
-    };
-    if phases(0).chain(phases(1)).any(|taps| taps.taps.is_empty()) {
+    if phases(shape, 0)
+        .chain(phases(shape, 1))
+        .any(|taps| taps.taps.is_empty())
+    {
         dx.fill(0.0);
     }
-    for rows in phases(0) {
-        for columns in phases(1) {
+    for rows in phases(shape, 0) {
+        for columns in phases(shape, 1) {
             if rows.taps.is_empty() || columns.taps.is_empty() {
                 continue;
             }
@@ -117,6 +140,12 @@ pub(super) fn grad_input(shape: &Conv2dShape, dy: &[f32], weight: &[f32], dx: &m
             });
         }
     }
+}
+
+/// The phases of an axis.
+fn phases(shape: &Conv2dShape, axis: usize) -> impl Iterator<Item = PhaseTaps> + '_ {
+    let size = [shape.in_height, shape.in_width][axis];
+    (0..shape.stride[axis].min(size)).map(move |phase| PhaseTaps::new(shape, axis, phase))
 }
 
 /// The taps that read the input positions `phase + u · stride` of one axis.
@@ -173,7 +202,7 @@ fn with_packed_phase<R>(
     let (group_in, group_out) = (shape.group_in(), shape.group_out());
     let (panels, taps) = (kernel.panel_count(group_in), rows.taps.len() * columns.taps.len());
     let steps = taps * group_out;
-    scratch::with(shape.groups * kernel.padded(group_in) * steps, |packed| {
+    scratch::with(phase_len(shape, kernel, taps), |packed| {
         let target = SendPtr::new(packed);
         for_each_piece(shape.groups * panels * taps, |piece| {
             let (panel_index, tap) = (piece / taps, piece % taps);

@@ -14,7 +14,7 @@
 use super::Conv2dShape;
 use super::band::{Bands, Windows};
 use crate::par::{SendPtr, for_each_chunk_mut, for_each_piece};
-use crate::scratch;
+use crate::scratch::{self, ScratchNeed};
 use crate::tile::{Epilogue, MAX_ROWS, MicroKernel, Tile, Walk, micro_kernel, pack_rows};
 use std::ops::Range;
 
@@ -66,6 +66,12 @@ pub(super) fn grad_weight(shape: &Conv2dShape, x: &[f32], dy: &[f32], dweight: &
     });
 }
 
+/// The scratch memory of the weight gradient.
+pub(super) fn scratch(shape: &Conv2dShape) -> ScratchNeed {
+    let job = Job::new(shape, micro_kernel());
+    ScratchNeed::new(&[(job.runs - 1) * shape.weight_len()], &job.piece_lens())
+}
+
 struct Job<'a> {
     shape: &'a Conv2dShape,
     kernel: &'static MicroKernel,
@@ -104,6 +110,13 @@ impl<'a> Job<'a> {
         }
     }
 
+    /// Floats of a piece's copy of the input and of its packed gradients.
+    fn piece_lens(&self) -> [usize; 2] {
+        let packed =
+            self.chunks.max_rows() * self.windows.grid[1] * self.kernel.padded(self.shape.group_out());
+        [self.windows.copy_len(&self.chunks), packed]
+    }
+
     /// Sums `chunks` into the rows `tiles` of `target`, which has the layout of the weight.
     ///
     /// # Safety
@@ -112,9 +125,9 @@ impl<'a> Job<'a> {
         let (shape, kernel) = (self.shape, self.kernel);
         let (group_out, grid) = (shape.group_out(), self.windows.grid);
         let tiles_per_group = self.tiles / shape.groups;
-        let panel_floats = self.chunks.max_rows() * grid[1] * kernel.padded(group_out);
-        scratch::with(self.windows.copy_len(&self.chunks), |copy| {
-            scratch::with(panel_floats, |packed| {
+        let [copied, packed] = self.piece_lens();
+        scratch::with(copied, |copy| {
+            scratch::with(packed, |packed| {
                 for index in chunks.clone() {
                     let chunk = self.chunks.get(index);
                     let view = self.windows.view(x, &chunk, copy);

@@ -19,8 +19,37 @@ mod winograd;
 
 pub use shape::Conv2dShape;
 
-use crate::ShapeError;
-use winograd::{Product, Variant};
+use crate::{ScratchNeed, ShapeError};
+use winograd::Variant;
+
+/// The products of a convolution.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Product {
+    /// [`forward`]
+    Forward,
+    /// [`grad_input`]
+    GradInput,
+    /// [`grad_weight`]
+    GradWeight,
+}
+
+/// The scratch memory of a product; none for a shape that is impossible.
+pub fn scratch(shape: &Conv2dShape, product: Product, algorithm: Algorithm) -> ScratchNeed {
+    if shape.check().is_err() || shape.batch == 0 {
+        return ScratchNeed::default();
+    }
+    match (Variant::choose(shape, product, algorithm), product) {
+        (Some(variant), _) => variant.scratch(shape, product),
+        (None, Product::Forward) => direct::forward_scratch(shape),
+        (None, Product::GradInput) => direct::grad_input_scratch(shape),
+        (None, Product::GradWeight) => direct_weight::scratch(shape),
+    }
+}
+
+/// The scratch memory of the gradient of the bias, with ReLU's or without.
+pub fn bias_scratch(shape: &Conv2dShape) -> ScratchNeed {
+    crate::reduce::scratch(shape.out_channels, shape.y_len())
+}
 
 /// How to compute a convolution.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

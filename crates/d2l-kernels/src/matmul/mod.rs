@@ -6,8 +6,8 @@ mod product;
 #[cfg(test)]
 mod tests;
 
-use crate::ShapeError;
 use crate::error::checked_product;
+use crate::{ScratchNeed, ShapeError};
 use product::{Matrix, Product};
 
 /// `c[m][n] = a · b`, where `a` is `[m][k]` and `b` is `[k][n]`, or their transposes as they lie in memory.
@@ -48,13 +48,7 @@ pub(crate) fn matmul_bias_relu(
     relu: bool,
     c: &mut [f32],
 ) {
-    let MatmulShape {
-        m,
-        k,
-        n,
-        transpose_a,
-        transpose_b,
-    } = *shape;
+    let MatmulShape { m, k, n, .. } = *shape;
     if m == 0 || n == 0 {
         return;
     }
@@ -63,35 +57,47 @@ pub(crate) fn matmul_bias_relu(
         add_bias_relu(n, bias, relu, c);
         return;
     }
-    let pitches = |transposed: bool, rows: usize, columns: usize| {
-        if transposed { (1, rows) } else { (columns, 1) }
-    };
-    let (row_pitch, column_pitch) = pitches(transpose_a, m, k);
-    let a = Matrix {
-        data: a,
-        row_pitch,
-        column_pitch,
-    };
-    let (row_pitch, column_pitch) = pitches(transpose_b, k, n);
-    let b = Matrix {
-        data: b,
-        row_pitch,
-        column_pitch,
-    };
-    let product = Product {
-        m,
-        k,
-        n,
-        a,
-        b,
-        bias,
-        relu,
-    };
-    if m.min(n).min(k) > SKINNY {
+    let product = shape.product(a, b, bias, relu);
+    if shape.is_skinny() {
+        product.run(c);
+    } else {
         blocked::run(&product, c);
         add_bias_relu(n, bias, relu, c);
-    } else {
-        product.run(c);
+    }
+}
+
+/// The scratch memory of a product, but for what the gemm crate takes by itself where no side is small.
+pub fn scratch(shape: &MatmulShape) -> ScratchNeed {
+    if shape.m.min(shape.k).min(shape.n) == 0 || !shape.is_skinny() {
+        return ScratchNeed::default();
+    }
+    shape.product(&[], &[], None, false).scratch()
+}
+
+impl MatmulShape {
+    fn is_skinny(&self) -> bool {
+        self.m.min(self.n).min(self.k) <= SKINNY
+    }
+
+    fn product<'a>(&self, a: &'a [f32], b: &'a [f32], bias: Option<&'a [f32]>, relu: bool) -> Product<'a> {
+        let Self { m, k, n, .. } = *self;
+        let matrix = |data, transposed: bool, rows: usize, columns: usize| {
+            let (row_pitch, column_pitch) = if transposed { (1, rows) } else { (columns, 1) };
+            Matrix {
+                data,
+                row_pitch,
+                column_pitch,
+            }
+        };
+        Product {
+            m,
+            k,
+            n,
+            a: matrix(a, self.transpose_a, m, k),
+            b: matrix(b, self.transpose_b, k, n),
+            bias,
+            relu,
+        }
     }
 }
 

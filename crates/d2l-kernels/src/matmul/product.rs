@@ -10,7 +10,7 @@
 //! `cᵀ = bᵀ · aᵀ`, and every piece collects its part of `cᵀ` in scratch memory before it writes it turned around.
 
 use crate::par::{SendPtr, for_each_piece};
-use crate::scratch;
+use crate::scratch::{self, ScratchNeed};
 use crate::tile::{
     Epilogue, MAX_ROWS, MicroKernel, Panel, Tile, Walk, micro_kernel, pack_rows, pack_transposed,
     pack_wide_rows,
@@ -96,10 +96,20 @@ impl Product<'_> {
     /// Computes the product; `m`, `k` and `n` are not zero.
     pub(super) fn run(&self, c: &mut [f32]) {
         debug_assert_eq!(c.len(), self.m * self.n);
+        self.plan().run(c);
+    }
+
+    /// The scratch memory that it takes.
+    pub(super) fn scratch(&self) -> ScratchNeed {
+        let plan = self.plan();
+        ScratchNeed::new(&[plan.packed_len()], &plan.piece_lens())
+    }
+
+    fn plan(&self) -> Plan<'_> {
         // The operand that is read in place should be contiguous along the sum, and the larger one.
         let b_lies_along_the_sum = self.b.row_pitch == 1;
         let turned = b_lies_along_the_sum && self.m < self.n;
-        let plan = if turned {
+        if turned {
             let (a, b) = (self.b.transposed(), self.a.transposed());
             Plan::new(
                 Product {
@@ -113,8 +123,7 @@ impl Product<'_> {
             )
         } else {
             Plan::new(*self, false)
-        };
-        plan.run(c);
+        }
     }
 }
 
@@ -154,15 +163,32 @@ impl<'a> Plan<'a> {
         }
     }
 
-    fn run(&self, c: &mut [f32]) {
-        let Product { k, n, .. } = self.product;
-        let c = SendPtr::new(c);
-        let up_front = if self.pack_up_front {
-            k * self.kernel.padded(n)
-        } else {
+    /// Floats of the operand that is packed up front.
+    fn packed_len(&self) -> usize {
+        match self.pack_up_front {
+            true => self.product.k * self.kernel.padded(self.product.n),
+            false => 0,
+        }
+    }
+
+    /// Floats that a piece collects, if it does, and floats of the block that it packs, if it does.
+    fn piece_lens(&self) -> [usize; 2] {
+        let Product { m, n, .. } = self.product;
+        let kernel = self.kernel;
+        let rows = m.div_ceil(kernel.rows).div_ceil(self.row_shares) * kernel.rows;
+        let columns = kernel.panel_count(n).div_ceil(self.panel_shares) * kernel.width;
+        let collected = if self.turned { rows * columns } else { 0 };
+        let block = if self.pack_up_front {
             0
+        } else {
+            self.block * columns
         };
-        scratch::with(up_front, |packed| {
+        [collected, block]
+    }
+
+    fn run(&self, c: &mut [f32]) {
+        let c = SendPtr::new(c);
+        scratch::with(self.packed_len(), |packed| {
             if self.pack_up_front {
                 self.pack(packed);
             }
@@ -207,12 +233,7 @@ impl<'a> Plan<'a> {
         let panels = share(kernel.panel_count(n), panel_share, self.panel_shares);
         let columns = panels.start * kernel.width..n.min(panels.end * kernel.width);
         let padded = kernel.padded(columns.len());
-        let collected = if self.turned { rows.len() * padded } else { 0 };
-        let block_len = if self.pack_up_front {
-            0
-        } else {
-            self.block * padded
-        };
+        let [collected, block_len] = self.piece_lens();
         scratch::with(collected, |collected| {
             let target = if self.turned {
                 Target {

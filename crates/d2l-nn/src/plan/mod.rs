@@ -18,7 +18,7 @@ mod ops;
 mod params;
 mod wiring;
 
-pub use d2l_kernels::SCRATCH_BYTES;
+pub use d2l_kernels::ScratchNeed;
 pub use graph::Mode;
 pub use inference::Inference;
 
@@ -64,7 +64,7 @@ struct Planned {
     seconds: [f64; 2],
 }
 
-/// The memory that a plan takes, in bytes. The kernels' scratch memory, up to [`SCRATCH_BYTES`] a thread, is beside it.
+/// The memory that a step of a plan takes, in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PlanMemory {
     /// Parameters and buffers of the model.
@@ -77,12 +77,15 @@ pub struct PlanMemory {
     pub activations: u64,
     /// A batch, which is the caller's.
     pub input: u64,
+    /// What the kernels use within a node, and keep for the next.
+    pub scratch: ScratchNeed,
 }
 
 impl PlanMemory {
-    /// All of it.
-    pub fn total(&self) -> u64 {
-        [self.copies, self.gradients, self.activations, self.input]
+    /// All of it, with that many threads at work.
+    pub fn total(&self, threads: usize) -> u64 {
+        let scratch = self.scratch.bytes(threads);
+        [self.copies, self.gradients, self.activations, self.input, scratch]
             .into_iter()
             .fold(self.parameters, u64::saturating_add)
     }
@@ -170,6 +173,8 @@ impl Blueprint<'_> {
         for node in &mut nodes {
             node.op.prepare(batch);
         }
+        // Before the buffers, which can have the memory that making the copies frees.
+        let params = Params::new(params, store, |id| learned.contains(&id))?;
         Ok(Plan {
             mode: self.mode,
             batch,
@@ -177,7 +182,7 @@ impl Blueprint<'_> {
             output_shape,
             nodes,
             memory: Memory::new(layout, batch),
-            params: Params::new(params, store, |id| learned.contains(&id))?,
+            params,
             store: store.clone(),
             bytes,
             output,

@@ -1,10 +1,11 @@
 //! From a graph to nodes with buffers: which gradients are needed, when each buffer lives, and where it lies.
 
 use super::{
-    PlanMemory, Planned,
+    PlanMemory, Planned, ScratchNeed,
     graph::{Graph, INPUT, Mode, Node},
     io::{Wire, Wiring},
     memory::{BufferId, Layout, Needs},
+    ops::Passes,
     params::{ParamId, ParamList},
 };
 use std::collections::{HashMap, HashSet};
@@ -35,7 +36,19 @@ impl Wired {
             gradients: (FLOAT * learned.map(size).sum::<usize>()) as u64,
             activations: batch.saturating_mul(FLOAT * self.layout.len() + own) as u64,
             input: batch.saturating_mul(FLOAT * self.input) as u64,
+            scratch: self.scratch(batch),
         }
+    }
+
+    fn scratch(&self, batch: usize) -> ScratchNeed {
+        self.nodes.iter().fold(ScratchNeed::default(), |need, node| {
+            let learns = node.op.params().iter().any(|id| self.learned.contains(id));
+            let passes = Passes {
+                weight_gradient: node.backward && learns,
+                input_gradient: node.wiring.inputs.iter().any(|wire| wire.gradient.is_some()),
+            };
+            need.max(node.op.scratch(batch, passes))
+        })
     }
 }
 

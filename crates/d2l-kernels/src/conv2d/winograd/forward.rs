@@ -15,7 +15,7 @@ use super::transform::{TransformInput, TransformOutput, TransformWeight};
 use super::{CHANNEL_PAD, Tiling, Variant};
 use crate::arch::dispatch;
 use crate::par::{SendPtr, for_each_piece};
-use crate::scratch;
+use crate::scratch::{self, ScratchNeed};
 use crate::tile::{Epilogue, MAX_ROWS, MicroKernel, Tile, Walk, micro_kernel};
 use std::ops::Range;
 
@@ -60,26 +60,18 @@ impl Correlation<'_> {
     fn run_variant<const M: usize, const R: usize, const T: usize>(&self, x: &[f32], y: &mut [f32]) {
         let kernel = micro_kernel();
         let tiling = Tiling::new(self.batch, self.sizes, self.channels, self.origin, M);
-        let [input, output] = self.channels;
+        let cut = Cut::new(kernel, tiling.tiles, self.channels, T * T);
+        let lengths = cut.block_lens(T * T);
+        let Cut {
+            pitches,
+            weight_len,
+            shared,
+            block_tiles,
+        } = cut;
         let y = SendPtr::new(y);
-        scratch::with(T * T * input * kernel.padded(output), |u| {
+        scratch::with(weight_len, |u| {
             transform_weights::<R, T>(kernel, self.channels, self.weight, u);
-            let pitches = self
-                .channels
-                .map(|channels| channels.next_multiple_of(CHANNEL_PAD));
-            let per_tile = T * T * (pitches[0] + pitches[1]);
-            let block_tiles = (BLOCK_FLOATS / per_tile).clamp(BLOCK_TILES.start, BLOCK_TILES.end);
-            let shared = u.len() > CACHED_WEIGHT_FLOATS || tiling.tiles <= BLOCK_TILES.start;
-            let block_tiles = if shared {
-                let block_tiles = (SHARED_FLOATS / per_tile).max(BLOCK_TILES.start);
-                tiling.tiles.div_ceil(tiling.tiles.div_ceil(block_tiles))
-            } else {
-                // An even number of blocks, so that two threads have the same share of a few, of full micro-tiles.
-                let blocks = tiling.tiles.div_ceil(block_tiles).next_multiple_of(2);
-                tiling.tiles.div_ceil(blocks).next_multiple_of(kernel.rows)
-            };
             let blocks = tiling.tiles.div_ceil(block_tiles);
-            let lengths = pitches.map(|pitch| T * T * (block_tiles * pitch + SKEW));
             let run_block = |index: usize| {
                 scratch::with(lengths[0], |v| {
                     scratch::with(lengths[1], |m| {
@@ -109,6 +101,61 @@ impl Correlation<'_> {
                 for_each_piece(blocks, run_block)
             }
         });
+    }
+}
+
+/// The scratch memory of a correlation with `tiles` tiles of that variant.
+pub(super) fn scratch(variant: Variant, tiles: usize, channels: [usize; 2]) -> ScratchNeed {
+    if tiles == 0 {
+        return ScratchNeed::default();
+    }
+    let positions = variant.positions();
+    let cut = Cut::new(micro_kernel(), tiles, channels, positions);
+    let [v, m] = cut.block_lens(positions);
+    match cut.shared {
+        true => ScratchNeed::new(&[cut.weight_len, v, m], &[]),
+        false => ScratchNeed::new(&[cut.weight_len], &[v, m]),
+    }
+}
+
+/// How the tiles are cut into blocks. Depends on the shapes alone.
+struct Cut {
+    /// Floats from a tile to the next in V and in m.
+    pitches: [usize; 2],
+    /// Floats of U.
+    weight_len: usize,
+    /// Whether the threads share each block.
+    shared: bool,
+    block_tiles: usize,
+}
+
+impl Cut {
+    fn new(kernel: &MicroKernel, tiles: usize, channels: [usize; 2], positions: usize) -> Self {
+        let weight_len = positions * channels[0] * kernel.padded(channels[1]);
+        let pitches = channels.map(|channels| channels.next_multiple_of(CHANNEL_PAD));
+        let per_tile = positions * (pitches[0] + pitches[1]);
+        let shared = weight_len > CACHED_WEIGHT_FLOATS || tiles <= BLOCK_TILES.start;
+        let block_tiles = if shared {
+            let block_tiles = (SHARED_FLOATS / per_tile).max(BLOCK_TILES.start);
+            tiles.div_ceil(tiles.div_ceil(block_tiles))
+        } else {
+            // An even number of blocks, so that two threads have the same share of a few, of full micro-tiles.
+            let block_tiles = (BLOCK_FLOATS / per_tile).clamp(BLOCK_TILES.start, BLOCK_TILES.end);
+            let blocks = tiles.div_ceil(block_tiles).next_multiple_of(2);
+            tiles.div_ceil(blocks).next_multiple_of(kernel.rows)
+        };
+        Self {
+            pitches,
+            weight_len,
+            shared,
+            block_tiles,
+        }
+    }
+
+    /// Floats of a block's V and m.
+    fn block_lens(&self, positions: usize) -> [usize; 2] {
+        self.pitches
+            .map(|pitch| positions * (self.block_tiles * pitch + SKEW))
     }
 }
 

@@ -26,9 +26,9 @@ mod forward;
 mod transform;
 mod weight;
 
-use super::{Activation, Algorithm, Conv2dShape};
+use super::{Activation, Algorithm, Conv2dShape, Product};
 use crate::par::{SendPtr, for_each_piece};
-use crate::scratch;
+use crate::scratch::{self, ScratchNeed};
 
 /// Channels are padded to a multiple of this between the transforms.
 const CHANNEL_PAD: usize = 16;
@@ -86,14 +86,6 @@ pub(super) enum Variant {
     F25,
 }
 
-/// Which of the three products.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Product {
-    Forward,
-    GradInput,
-    GradWeight,
-}
-
 impl Variant {
     const ALL: [Self; 3] = [Self::F23, Self::F43, Self::F25];
 
@@ -103,6 +95,36 @@ impl Variant {
             Self::F23 => [2, 3],
             Self::F43 => [4, 3],
             Self::F25 => [2, 5],
+        }
+    }
+
+    /// Values of a tile that is read.
+    fn positions(self) -> usize {
+        let [outputs, taps] = self.sizes();
+        (outputs + taps - 1).pow(2)
+    }
+
+    /// Tiles that are written, or, for the weight gradient, read.
+    fn tiles(self, shape: &Conv2dShape, product: Product) -> usize {
+        let [outputs, _] = self.sizes();
+        let size = match product {
+            Product::GradInput => [shape.in_height, shape.in_width],
+            Product::Forward | Product::GradWeight => [shape.out_height(), shape.out_width()],
+        };
+        shape.batch * size.iter().map(|size| size.div_ceil(outputs)).product::<usize>()
+    }
+
+    /// The scratch memory of `product`.
+    pub(super) fn scratch(self, shape: &Conv2dShape, product: Product) -> ScratchNeed {
+        let (tiles, channels) = (
+            self.tiles(shape, product),
+            [shape.in_channels, shape.out_channels],
+        );
+        match product {
+            Product::Forward => forward::scratch(self, tiles, channels),
+            Product::GradInput => forward::scratch(self, tiles, [shape.out_channels, shape.in_channels])
+                .inside(shape.weight_len()),
+            Product::GradWeight => weight::scratch(self, tiles, channels),
         }
     }
 
@@ -127,17 +149,8 @@ impl Variant {
         const TILE_VALUE: f64 = 24.0;
         /// Operations that the transform of one value of U is worth, and reading it from memory.
         const WEIGHT_VALUE: f64 = 60.0;
-        let [outputs, taps] = self.sizes();
-        let positions = (outputs + taps - 1).pow(2) as f64;
-        let written = match product {
-            Product::GradInput => [shape.in_height, shape.in_width],
-            Product::Forward | Product::GradWeight => [shape.out_height(), shape.out_width()],
-        };
-        let tiles = (shape.batch
-            * written
-                .iter()
-                .map(|size| size.div_ceil(outputs))
-                .product::<usize>()) as f64;
+        let positions = self.positions() as f64;
+        let tiles = self.tiles(shape, product) as f64;
         let [input, output] = [shape.in_channels, shape.out_channels]
             .map(|channels| channels.next_multiple_of(CHANNEL_PAD) as f64);
         positions

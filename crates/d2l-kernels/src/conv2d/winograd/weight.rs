@@ -9,10 +9,10 @@
 //! The blocks depend on the shapes alone and are summed in order.
 
 use super::transform::{TransformGradient, TransformInput, TransformWeightGradient};
-use super::{CHANNEL_PAD, Conv2dShape, Tiling};
+use super::{CHANNEL_PAD, Conv2dShape, Tiling, Variant};
 use crate::arch::dispatch;
 use crate::par::{SendPtr, for_each_piece};
-use crate::scratch;
+use crate::scratch::{self, ScratchNeed};
 use crate::tile::{Epilogue, MAX_ROWS, MicroKernel, Tile, Walk, micro_kernel};
 use std::ops::RangeInclusive;
 
@@ -55,15 +55,8 @@ fn run<const M: usize, const R: usize, const T: usize>(
     let channels = [shape.in_channels, shape.out_channels];
     let origin = shape.padding.map(|padding| -(padding as isize));
     let tiling = Tiling::new(shape.batch, sizes, channels, origin, M);
-    let pitches = [
-        shape.in_channels.next_multiple_of(CHANNEL_PAD),
-        kernel.padded(shape.out_channels),
-    ];
     let pairs = shape.in_channels * shape.out_channels;
-    let block_floats = (T * T * pairs).clamp(*BLOCK_FLOATS.start(), *BLOCK_FLOATS.end());
-    let block_tiles = (block_floats / (T * T * (pitches[0] + pitches[1]))).max(MIN_BLOCK_TILES);
-    let blocks = tiling.tiles.div_ceil(block_tiles);
-    let block_tiles = tiling.tiles.div_ceil(blocks);
+    let Cut { pitches, block_tiles } = Cut::new(kernel, tiling.tiles, channels, T * T);
     let position_pitches = pitches.map(|pitch| block_tiles * pitch + SKEW);
     scratch::with(T * T * pairs, |du| {
         scratch::with(T * T * position_pitches[0], |v| {
@@ -116,6 +109,38 @@ fn run<const M: usize, const R: usize, const T: usize>(
             });
         });
     });
+}
+
+/// The scratch memory of the weight gradient with `tiles` tiles of that variant.
+pub(super) fn scratch(variant: Variant, tiles: usize, channels: [usize; 2]) -> ScratchNeed {
+    if tiles == 0 {
+        return ScratchNeed::default();
+    }
+    let positions = variant.positions();
+    let cut = Cut::new(micro_kernel(), tiles, channels, positions);
+    let [v, packed] = cut
+        .pitches
+        .map(|pitch| positions * (cut.block_tiles * pitch + SKEW));
+    ScratchNeed::new(&[positions * channels[0] * channels[1], v, packed], &[])
+}
+
+/// How the tiles are cut into blocks. Depends on the shapes alone.
+struct Cut {
+    /// Floats from a tile to the next: channels of V and of the packed gradients.
+    pitches: [usize; 2],
+    block_tiles: usize,
+}
+
+impl Cut {
+    fn new(kernel: &MicroKernel, tiles: usize, [input, output]: [usize; 2], positions: usize) -> Self {
+        let pitches = [input.next_multiple_of(CHANNEL_PAD), kernel.padded(output)];
+        let floats = (positions * input * output).clamp(*BLOCK_FLOATS.start(), *BLOCK_FLOATS.end());
+        let block_tiles = (floats / (positions * (pitches[0] + pitches[1]))).max(MIN_BLOCK_TILES);
+        Self {
+            pitches,
+            block_tiles: tiles.div_ceil(tiles.div_ceil(block_tiles)),
+        }
+    }
 }
 
 /// What the products of all blocks share.

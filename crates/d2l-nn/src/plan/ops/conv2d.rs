@@ -1,6 +1,6 @@
-use super::{Io, Op, ParamId, Reads};
+use super::{Io, Op, ParamId, Passes, Reads, ScratchNeed};
 use crate::Result;
-use d2l_kernels::conv2d::{self as kernel, Activation, Algorithm, Conv2dShape};
+use d2l_kernels::conv2d::{self as kernel, Activation, Algorithm, Conv2dShape, Product};
 
 /// Convolution, with its bias and the ReLU that follows. Weight HWIO, activations NHWC.
 #[derive(Debug)]
@@ -38,6 +38,22 @@ impl Op for Conv2d {
 
     fn flops(&self) -> f64 {
         self.shape.flops()
+    }
+
+    fn scratch(&self, batch: usize, passes: Passes) -> ScratchNeed {
+        let shape = self.shape(batch);
+        let product = |product| kernel::scratch(&shape, product, Algorithm::Auto);
+        let mut need = product(Product::Forward);
+        if passes.weight_gradient {
+            need = need.max(product(Product::GradWeight));
+            if self.bias.is_some() {
+                need = need.max(kernel::bias_scratch(&shape));
+            }
+        }
+        if passes.input_gradient {
+            need = need.max(product(Product::GradInput));
+        }
+        need
     }
 
     fn forward(&mut self, io: &mut Io<'_>) -> Result<()> {

@@ -1,4 +1,4 @@
-use super::{Io, Op, ParamId, Reads};
+use super::{Io, Op, ParamId, Passes, Reads, ScratchNeed};
 use crate::Result;
 use d2l_kernels::linear as kernel;
 
@@ -32,6 +32,12 @@ impl Op for Linear {
 
     fn flops(&self) -> f64 {
         2.0 * (self.rows * self.in_features) as f64 * self.out_features as f64
+    }
+
+    fn scratch(&self, batch: usize, passes: Passes) -> ScratchNeed {
+        let trains = passes.weight_gradient || passes.input_gradient;
+        let rows = batch.saturating_mul(self.rows);
+        kernel::scratch(rows, self.in_features, self.out_features, trains)
     }
 
     fn forward(&mut self, io: &mut Io<'_>) -> Result<()> {

@@ -22,7 +22,7 @@ pub(super) use lrn::LocalResponseNorm;
 pub(super) use permute::Permute;
 pub(super) use pool2d::{Pool2d, Windows};
 
-use super::{io::Io, params::ParamId};
+use super::{ScratchNeed, io::Io, params::ParamId};
 use crate::Result;
 
 /// What a node's backward pass reads again.
@@ -30,6 +30,13 @@ use crate::Result;
 pub(super) struct Reads {
     pub(super) inputs: bool,
     pub(super) output: bool,
+}
+
+/// What a node computes beside its output.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Passes {
+    pub(super) weight_gradient: bool,
+    pub(super) input_gradient: bool,
 }
 
 /// A node.
@@ -53,6 +60,12 @@ pub(super) trait Op: Send {
     /// Bytes of its own per example, beside the plan's buffers.
     fn bytes(&self) -> usize {
         0
+    }
+
+    /// What its kernels take within a pass over `batch` examples.
+    fn scratch(&self, batch: usize, passes: Passes) -> ScratchNeed {
+        let _ = (batch, passes);
+        ScratchNeed::default()
     }
 
     /// Allocates what it needs for batches of up to `batch` examples.
