@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, anyhow};
 use d2l_data::fetch::{From, fetch_to};
 use d2l_data::source::{SYSTEM_DIR, locate};
 use d2l_data::{
-    DatasetSpec, Error, Event, Network, Progress, SourceKind, SourceOptions, datasets, default_cache_dir,
+    DatasetEntry, Error, Event, Network, Progress, SourceKind, SourceOptions, datasets, default_cache_dir,
 };
 use indicatif::{ProgressBar, ProgressStyle};
 use signal_hook::{consts::SIGINT, flag};
@@ -20,7 +20,7 @@ use crate::Interrupted;
 pub(crate) struct Arguments {
     /// Data sets, by name or alias
     #[arg(value_name = "NAME", required_unless_present = "all", value_parser = parse_name)]
-    names: Vec<&'static DatasetSpec>,
+    names: Vec<DatasetEntry<'static>>,
     /// All data sets
     #[arg(long, conflicts_with = "names")]
     all: bool,
@@ -35,8 +35,8 @@ pub(crate) struct Arguments {
     offline: bool,
 }
 
-fn parse_name(name: &str) -> Result<&'static DatasetSpec, String> {
-    datasets::find(name).map_err(|error| error.to_string())
+fn parse_name(name: &str) -> Result<DatasetEntry<'static>, String> {
+    datasets::find_entry(name).map_err(|error| error.to_string())
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
@@ -52,25 +52,27 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         },
         _ => Network::default(),
     };
-    let specs: Vec<&DatasetSpec> = if arguments.all {
-        datasets::REGISTRY.iter().collect()
+    let entries: Vec<DatasetEntry<'_>> = if arguments.all {
+        datasets::entries().collect()
     } else {
         arguments.names.clone()
     };
 
     let screen = Screen::new()?;
     let mut failed = Vec::new();
-    for spec in specs {
-        match fetch_to(spec, &root, &from, &network, &screen) {
+    for entry in entries {
+        match fetch_to(entry, &root, &from, &network, &screen) {
             Ok(fetched) => println!(
                 "{}: {} (from {})",
-                spec.name,
+                entry.name(),
                 fetched.directory.display(),
                 fetched.source
             ),
             Err(Error::Cancelled) => return Err(Interrupted.into()),
-            Err(error) => match system_directory(spec).filter(|_| from == From::Nowhere) {
-                Some(directory) => println!("{}: {} (the system's package)", spec.name, directory.display()),
+            Err(error) => match system_directory(entry).filter(|_| from == From::Nowhere) {
+                Some(directory) => {
+                    println!("{}: {} (the system's package)", entry.name(), directory.display())
+                }
                 None => {
                     match &error {
                         // Each failure is on the screen already.
@@ -79,7 +81,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
                         }
                         _ => eprintln!("error: {error}"),
                     }
-                    failed.push(spec.name);
+                    failed.push(entry.name());
                 }
             },
         }
@@ -119,14 +121,14 @@ fn cache_dir() -> Result<PathBuf> {
 }
 
 /// Where the system's package has the data set.
-fn system_directory(spec: &DatasetSpec) -> Option<PathBuf> {
+fn system_directory(entry: DatasetEntry<'_>) -> Option<PathBuf> {
     let system_dir = Some(PathBuf::from(SYSTEM_DIR));
     let options = SourceOptions {
         system_dir,
         sample: false,
         ..SourceOptions::default()
     };
-    locate(spec, &options)
+    locate(entry, &options)
         .filter(|(kind, _)| *kind == SourceKind::System)?
         .1
 }

@@ -27,6 +27,29 @@ pub enum Error {
         known: Vec<&'static str>,
     },
 
+    /// A table where pictures are needed.
+    #[error("{name} is a table, not a data set of pictures; those are: {}", known.join(", "))]
+    NotPictures {
+        /// The table's name.
+        name: &'static str,
+        /// The names of all data sets of pictures.
+        known: Vec<&'static str>,
+    },
+
+    /// A CSV file cannot be read or does not hold what it should.
+    #[error("{file}{}{}: {reason}", line.map(|n| format!(", line {n}")).unwrap_or_default(),
+        column.as_ref().map(|name| format!(", column `{name}`")).unwrap_or_default())]
+    Csv {
+        /// The file.
+        file: String,
+        /// The line, from 1, where one is to blame.
+        line: Option<u64>,
+        /// The column's name, where one is to blame.
+        column: Option<String>,
+        /// What is wrong, and what to do.
+        reason: String,
+    },
+
     /// A file is not the IDX file it should be.
     #[error("{}: {reason}; {remedy}", path.display())]
     BadFile {
@@ -62,7 +85,7 @@ pub enum Error {
 
     /// A directory given by the caller lacks files of the data set.
     #[error(
-        "{}: no complete {dataset} here, missing {}; expected the four IDX files, plain or .gz, in this directory \
+        "{}: no complete {dataset} here, missing {}; expected the files, plain or .gz, in this directory \
          or in a subdirectory `{dataset}`",
         directory.display(), missing.join(", ")
     )]

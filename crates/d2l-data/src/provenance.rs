@@ -20,6 +20,8 @@ pub enum SourceKind {
     Host,
     /// The sample inside this crate.
     Sample,
+    /// The whole data set inside this crate.
+    Inside,
 }
 
 /// One file of a data set.
@@ -29,7 +31,7 @@ pub struct FileRecord {
     pub name: String,
     /// Where it was read, unless it is inside this crate.
     pub path: Option<PathBuf>,
-    /// SHA-256 of the uncompressed IDX content, in hexadecimal.
+    /// SHA-256 of the uncompressed content, in hexadecimal.
     pub sha256: String,
     /// Whether that is the digest of the data set's official file.
     pub official: bool,
@@ -42,7 +44,7 @@ pub struct Provenance {
     pub kind: SourceKind,
     /// The place in words.
     pub source: String,
-    /// The directory, unless it is the sample.
+    /// The directory, unless it is inside this crate.
     pub directory: Option<PathBuf>,
     /// Each file with its digest.
     pub files: Vec<FileRecord>,

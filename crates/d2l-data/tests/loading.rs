@@ -46,8 +46,30 @@ fn with_nothing_anywhere_the_sample_is_used_and_says_so() {
 }
 
 #[test]
+fn the_sample_of_mnist_is_of_digits() {
+    let data = datasets::load("mnist", &nowhere()).unwrap();
+    assert!(data.provenance.is_sample && data.provenance.warning().unwrap().contains("the sample of MNIST"));
+    assert_eq!(data.train.class_counts(), [200; 10]);
+    assert_eq!(data.test.class_counts(), [50; 10]);
+    // A one has less ink than a zero.
+    let ink = |digit: u32| -> u64 {
+        let pictures = (0..data.train.len()).filter_map(|index| data.train.image(index));
+        let of_digit = pictures.filter(|(_, label)| *label == digit);
+        of_digit
+            .flat_map(|(pixels, _)| pixels)
+            .map(|&pixel| u64::from(pixel))
+            .sum()
+    };
+    assert!(ink(1) * 3 < ink(0) * 2, "{} {}", ink(1), ink(0));
+}
+
+#[test]
 fn without_a_sample_the_error_gives_the_remedy() {
-    let error = datasets::load("mnist", &nowhere()).unwrap_err().to_string();
+    let options = SourceOptions {
+        sample: false,
+        ..nowhere()
+    };
+    let error = datasets::load("mnist", &options).unwrap_err().to_string();
     for expected in [
         "MNIST could not be had",
         "offline",

@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-use d2l_data::{DatasetSpec, SourceKind, fetch, source::locate};
+use d2l_data::{DatasetEntry, SourceKind, datasets, fetch, source::locate};
 use serde_json::json;
 
 use crate::args::{DataArgs, DataCommand, DataSourceArgs};
@@ -18,26 +18,24 @@ pub(crate) fn data(args: &DataArgs, ui: Ui) -> Result<()> {
     }
 }
 
-fn find(name: &str) -> Result<&'static DatasetSpec> {
-    d2l_data::datasets::find(name).map_err(Failure::usage)
+fn find(name: &str) -> Result<DatasetEntry<'static>> {
+    datasets::find_entry(name).map_err(Failure::usage)
 }
 
 fn list(ui: Ui) -> Result<()> {
     let teller = Teller::new(ui);
     let source = Source::default();
     let options = source.options(&teller);
-    let rows = d2l_data::datasets::REGISTRY
-        .iter()
-        .map(|spec| (spec, locate(spec, &options)));
+    let rows = datasets::entries().map(|entry| (entry, locate(entry, &options)));
     if ui.json {
-        let all: Vec<_> = rows.map(|(spec, place)| place_json(spec, place)).collect();
+        let all: Vec<_> = rows.map(|(entry, place)| place_json(entry, place)).collect();
         return ui.json_document(&all);
     }
     let mut table = Table::new(&[Align::Left, Align::Left, Align::Left]);
-    for (spec, place) in rows {
+    for (entry, place) in rows {
         let (state, path) = in_words(place.as_ref());
         table.styled_row(vec![
-            (spec.name.to_owned(), BOLD),
+            (entry.name().to_owned(), BOLD),
             (state.to_owned(), anstyle::Style::new()),
             (path, DIM),
         ]);
@@ -49,22 +47,24 @@ fn list(ui: Ui) -> Result<()> {
 }
 
 fn whereabouts(name: &str, source: &DataSourceArgs, ui: Ui) -> Result<()> {
-    let spec = find(name)?;
+    let entry = find(name)?;
     let teller = Teller::new(ui);
     let source = Source {
         data_dir: source.data_dir.clone(),
         offline: source.offline,
     };
-    let place = locate(spec, &source.options(&teller));
+    let place = locate(entry, &source.options(&teller));
     if ui.json {
-        return ui.json_document(&place_json(spec, place));
+        return ui.json_document(&place_json(entry, place));
     }
     match &place {
         Some((_, Some(path))) => ui.line(path.display()),
+        Some((SourceKind::Inside, _)) => ui.line("(inside d2l)"),
         Some((_, None)) => ui.line("(the sample inside d2l)"),
         None => Err(Failure::work(format!(
             "{} is not here; `d2l data fetch {}` fetches it",
-            spec.title, spec.name
+            entry.title(),
+            entry.name()
         ))),
     }
 }
@@ -76,6 +76,7 @@ fn in_words(place: Option<&Place>) -> (&'static str, String) {
         Some((SourceKind::Cache, _)) => "in the cache",
         Some((SourceKind::System, _)) => "installed on the system",
         Some((SourceKind::Sample, _)) => "a small sample only (inside d2l)",
+        Some((SourceKind::Inside, _)) => "all of it (inside d2l)",
         Some(_) => "here",
         None => "not here; it is fetched when it is needed",
     };
@@ -85,21 +86,21 @@ fn in_words(place: Option<&Place>) -> (&'static str, String) {
     (state, path.unwrap_or_default())
 }
 
-fn place_json(spec: &DatasetSpec, place: Option<Place>) -> serde_json::Value {
+fn place_json(entry: DatasetEntry<'_>, place: Option<Place>) -> serde_json::Value {
     let (kind, path) = place.map_or((None, None), |(kind, path)| (Some(kind), path));
     json!({
-        "name": spec.name,
-        "title": spec.title,
+        "name": entry.name(),
+        "title": entry.title(),
         "here": kind.is_some_and(|kind| kind != SourceKind::Sample),
         "source": kind,
         "path": path,
-        "licence": spec.licence,
-        "homepage": spec.homepage,
+        "licence": entry.licence(),
+        "homepage": entry.homepage(),
     })
 }
 
 fn fetch_all(names: &[String], source: &DataSourceArgs, ui: Ui) -> Result<()> {
-    let specs = names.iter().map(|name| find(name)).collect::<Result<Vec<_>>>()?;
+    let entries = names.iter().map(|name| find(name)).collect::<Result<Vec<_>>>()?;
     let source = Source {
         data_dir: source.data_dir.clone(),
         offline: source.offline,
@@ -121,12 +122,12 @@ fn fetch_all(names: &[String], source: &DataSourceArgs, ui: Ui) -> Result<()> {
         )));
     };
     let mut fetched = Vec::new();
-    for spec in specs {
-        let done = fetch::fetch_to(spec, cache, &from, &options.network, &teller)?;
+    for entry in entries {
+        let done = fetch::fetch_to(entry, cache, &from, &options.network, &teller)?;
         if ui.json {
-            fetched.push(json!({ "name": spec.name, "path": done.directory, "source": done.source }));
+            fetched.push(json!({ "name": entry.name(), "path": done.directory, "source": done.source }));
         } else {
-            ui.fact("Data", format_args!("{} from {}", spec.title, done.source));
+            ui.fact("Data", format_args!("{} from {}", entry.title(), done.source));
             ui.line(done.directory.display())?;
         }
     }

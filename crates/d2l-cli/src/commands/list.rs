@@ -1,3 +1,4 @@
+use d2l_data::DatasetEntry;
 use serde_json::{Value, json};
 
 use crate::args::{ListArgs, ListWhat};
@@ -72,21 +73,27 @@ fn models() -> Vec<Entry> {
 }
 
 fn datasets() -> Vec<Entry> {
-    let entry = |spec: &d2l_data::DatasetSpec| Entry {
-        name: spec.name.to_owned(),
-        about: format!("{}: {}", spec.title, spec.about),
-        detail: spec.licence.to_owned(),
-        json: json!({
-            "kind": "dataset",
-            "name": spec.name,
-            "aliases": spec.aliases,
-            "title": spec.title,
-            "about": spec.about,
-            "licence": spec.licence,
-            "homepage": spec.homepage,
-            "shape": spec.shape,
-            "classes": spec.class_names,
-        }),
-    };
-    d2l_data::datasets::REGISTRY.iter().map(entry).collect()
+    d2l_data::datasets::entries().map(dataset).collect()
+}
+
+fn dataset(entry: DatasetEntry<'_>) -> Entry {
+    let mut json = json!({
+        "kind": "dataset",
+        "name": entry.name(),
+        "aliases": entry.aliases(),
+        "title": entry.title(),
+        "about": entry.about(),
+        "licence": entry.licence(),
+        "homepage": entry.homepage(),
+    });
+    if let (DatasetEntry::Images(spec), Some(fields)) = (entry, json.as_object_mut()) {
+        fields.insert("shape".to_owned(), json!(spec.shape));
+        fields.insert("classes".to_owned(), json!(spec.class_names));
+    }
+    Entry {
+        name: entry.name().to_owned(),
+        about: format!("{}: {}", entry.title(), entry.about()),
+        detail: entry.licence().to_owned(),
+        json,
+    }
 }

@@ -100,20 +100,36 @@ fn data_says_what_is_here() {
     assert_eq!(fashion["here"], false);
     assert!(place.ok(&["data", "list"]).stdout.contains("sample"));
     assert_eq!(place.json(&["data", "where", "mnist"])["here"], false);
-    assert!(
-        place
-            .fails(1, &["data", "where", "mnist"])
-            .contains("d2l data fetch mnist")
-    );
+    assert!(place.ok(&["data", "where", "mnist"]).stdout.contains("sample"));
+    std::fs::create_dir(place.path("empty")).unwrap();
+    let nowhere = ["data", "where", "mnist", "--data-dir", "empty"];
+    assert!(place.fails(1, &nowhere).contains("d2l data fetch mnist"));
     own_data(&place);
     assert_eq!(
         place.json(&["data", "where", "mnist", "--data-dir", "own"])["here"],
         true
     );
     place.fails(2, &["data", "fetch", "mnist", "--offline"]);
-    let message = place.fails(1, &["train", "softmax", "--dataset", "mnist", "--offline"]);
-    assert!(
-        message.contains("MNIST") && message.contains("--data-dir"),
-        "{message}"
+    let done = place.train("softmax", &["--dataset", "mnist"]);
+    assert!(done.stderr.contains("the sample of MNIST"), "{}", done.stderr);
+}
+
+#[test]
+fn a_table_is_listed_and_found_but_not_trained_on() {
+    let place = Place::new();
+    let listed = place.json(&["list", "datasets"]);
+    let names: Vec<&str> = listed
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|set| set["name"].as_str().unwrap())
+        .collect();
+    assert_eq!(names, ["fashion-mnist", "mnist", "house-prices"]);
+    let houses = place.json(&["data", "where", "house-prices"]);
+    assert_eq!(
+        (houses["here"].as_bool(), houses["source"].as_str()),
+        (Some(true), Some("inside"))
     );
+    let message = place.fails(2, &["train", "softmax", "--dataset", "house-prices"]);
+    assert!(message.contains("is a table"), "{message}");
 }

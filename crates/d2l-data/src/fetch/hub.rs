@@ -5,25 +5,27 @@ use hf_hub::{HFClient, HFRepository, RepoTypeDataset, split_id};
 use super::Job;
 use super::download::{Body, Downloader, chain, not_answered};
 use super::store::{Incoming, Refused};
-use crate::datasets::{FileSpec, HubFiles, HubSpec, ParquetFile, Role};
+use crate::datasets::{DatasetSpec, HubFiles, HubSpec, ParquetFile, Role};
 use crate::error::Result;
+use crate::official::OfficialFile;
 use crate::provenance::SourceKind;
 
 /// Fetches what is missing from the Hub; what cannot be had stays missing.
 pub(super) fn fetch(
     job: &mut Job<'_>,
     downloader: &Downloader<'_>,
+    spec: &DatasetSpec,
     hub: &HubSpec,
     endpoint: &str,
 ) -> Result<()> {
     let place = format!("{endpoint}/datasets/{} at {}", hub.repository, hub.revision);
     match &hub.files {
         HubFiles::Idx(paths) => {
-            job.each_missing(|job, role, file| {
-                let path = Role::ALL.iter().zip(paths).find(|(other, _)| **other == role);
-                let outcome = match path {
-                    Some((_, path)) => job.store.receive(job.spec, role, file, |incoming| {
-                        get(downloader, hub, endpoint, path, file.stem, incoming)
+            job.each_missing(|job, file| {
+                let mut places = Role::ALL.iter().zip(paths);
+                let outcome = match places.find(|(role, _)| Some(**role) == file.role()) {
+                    Some((_, path)) => job.store.receive(file, |incoming| {
+                        get(downloader, hub, endpoint, path, file.name, incoming)
                     }),
                     None => Err(Refused::because("it is not there")),
                 };
@@ -31,13 +33,16 @@ pub(super) fn fetch(
             })?;
         }
         HubFiles::Parquet { train, test } => {
-            let is_train = |role| matches!(role, Role::TrainImages | Role::TrainLabels);
+            let is_train = |role| matches!(role, Some(Role::TrainImages | Role::TrainLabels));
             let (of_train, of_test) = std::mem::take(&mut job.missing)
                 .into_iter()
-                .partition(|&(role, _)| is_train(role));
-            let reachable = parquet(job, downloader, hub, endpoint, train, of_train)?;
+                .partition(|file| is_train(file.role()));
+            let get = |source: &ParquetFile, incoming: &mut Incoming| {
+                get(downloader, hub, endpoint, source.path, source.path, incoming)
+            };
+            let reachable = parquet(job, spec, &place, train, of_train, get)?;
             if reachable {
-                parquet(job, downloader, hub, endpoint, test, of_test)?;
+                parquet(job, spec, &place, test, of_test, get)?;
             } else {
                 job.missing.extend(of_test);
             }
@@ -49,38 +54,37 @@ pub(super) fn fetch(
 
 /// Fetches a split as Parquet and stores its images and labels as the IDX files they were. False if
 /// the Hub cannot be reached.
-fn parquet<'a>(
-    job: &mut Job<'a>,
-    downloader: &Downloader<'_>,
-    hub: &HubSpec,
-    endpoint: &str,
+fn parquet(
+    job: &mut Job<'_>,
+    spec: &DatasetSpec,
+    from: &str,
     source: &ParquetFile,
-    wanted: Vec<(Role, &'a FileSpec)>,
+    wanted: Vec<OfficialFile>,
+    get: impl FnOnce(&ParquetFile, &mut Incoming) -> std::result::Result<(), Refused>,
 ) -> Result<bool> {
     if wanted.is_empty() {
         return Ok(true);
     }
-    let from = format!("{endpoint}/datasets/{} at {}", hub.repository, hub.revision);
-    let received = job.store.receive_parquet(source, |incoming| {
-        get(downloader, hub, endpoint, source.path, source.path, incoming)
-    });
-    let split = received
-        .and_then(|file| super::parquet::read(file.as_file(), job.spec.shape).map_err(Refused::Because));
+    let received = job
+        .store
+        .receive_parquet(source, |incoming| get(source, incoming));
+    let split =
+        received.and_then(|file| super::parquet::read(file.as_file(), spec.shape).map_err(Refused::Because));
     match split {
         Err(refused) => {
             job.missing.extend(wanted);
-            job.failed(source.path, &from, refused)
+            job.failed(source.path, from, refused)
         }
         Ok(split) => {
-            for (role, file) in wanted {
-                let idx = if role.is_images() {
+            for file in wanted {
+                let idx = if file.role().is_some_and(Role::is_images) {
                     &split.images
                 } else {
                     &split.labels
                 };
                 let store = |incoming: &mut Incoming| incoming.write(&idx.to_bytes());
-                let outcome = job.store.receive(job.spec, role, file, store);
-                job.settle(role, file, &from, outcome)?;
+                let outcome = job.store.receive(&file, store);
+                job.settle(file, from, outcome)?;
             }
             Ok(true)
         }

@@ -1,7 +1,7 @@
 //! Fetching a data set into a directory, in such a way that only right files ever appear there.
 //!
 //! What arrives is written to a temporary file beside its place, with a bound on size, silence and
-//! time. It is accepted when it is the official gzip file by SHA-256, or any IDX file whose
+//! time. It is accepted when it is the official file by SHA-256, or any file whose uncompressed
 //! content has the official SHA-256 (mirrors compress anew); then it is synced and renamed.
 //! Otherwise it is removed and the next place is tried. Two processes that fetch at once each
 //! rename a complete, checked file over the other's equal one.
@@ -20,12 +20,11 @@ mod store;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::datasets::{DatasetSpec, FileSpec, Role};
+use crate::datasets::DatasetEntry;
 use crate::error::{Error, Result};
-use crate::idx::Idx;
+use crate::official::OfficialFile;
 use crate::progress::{Event, Progress};
 use crate::provenance::SourceKind;
-use crate::source::{by_role, variants};
 use download::Downloader;
 use store::{Refused, Store};
 
@@ -65,7 +64,7 @@ pub enum From {
     Network,
     /// A directory that holds the files, or a subdirectory named after the data set that does.
     Directory(PathBuf),
-    /// The address of a directory that holds the files with `.gz`.
+    /// The address of a directory that holds the files as the data set's own hosts do.
     Url(String),
     /// Nowhere: only check what is there.
     Nowhere,
@@ -82,22 +81,23 @@ pub struct Fetched {
     pub source: String,
 }
 
-/// Makes sure that `root/NAME` holds the four official files of `spec`, fetching what is missing
-/// or has gone bad.
+/// Makes sure that `root/NAME` holds the official files of `dataset`, fetching what is missing or
+/// has gone bad.
 ///
 /// # Errors
 /// [`Error::NoSource`] with every failure if a file could not be had, [`Error::Io`] if the
 /// directory cannot be made, [`Error::Cancelled`] on request.
-pub fn fetch_to(
-    spec: &DatasetSpec,
+pub fn fetch_to<'a>(
+    dataset: impl Into<DatasetEntry<'a>>,
     root: &Path,
     from: &From,
     network: &Network,
     progress: &dyn Progress,
 ) -> Result<Fetched> {
-    let directory = root.join(spec.name);
+    let entry = dataset.into();
+    let directory = root.join(entry.name());
     let mut job = Job {
-        spec,
+        entry,
         store: Store::open(&directory)?,
         missing: Vec::new(),
         tried: Vec::new(),
@@ -120,15 +120,15 @@ pub fn fetch_to(
             source,
         });
     }
-    let missing: Vec<&str> = job.missing.iter().map(|(_, file)| file.stem).collect();
+    let missing: Vec<&str> = job.missing.iter().map(|file| file.name).collect();
     let remedy = format!(
         "missing {}; try again where there is a network, or take the files from elsewhere with \
          `cargo xtask fetch-data {} --from DIR|URL`",
         missing.join(", "),
-        spec.name
+        entry.name()
     );
     Err(Error::NoSource {
-        dataset: spec.title.to_owned(),
+        dataset: entry.title().to_owned(),
         tried: job.tried,
         remedy,
     })
@@ -136,15 +136,15 @@ pub fn fetch_to(
 
 /// One fetch.
 struct Job<'a> {
-    spec: &'a DatasetSpec,
+    entry: DatasetEntry<'a>,
     store: Store,
-    missing: Vec<(Role, &'a FileSpec)>,
+    missing: Vec<OfficialFile>,
     tried: Vec<String>,
     progress: &'a dyn Progress,
     last: (SourceKind, String),
 }
 
-impl<'a> Job<'a> {
+impl Job<'_> {
     fn run(&mut self, from: &From, network: &Network) -> Result<()> {
         self.find_missing();
         if self.missing.is_empty() {
@@ -167,10 +167,12 @@ impl<'a> Job<'a> {
                 job.download_from(downloader, &with_slash(base))
             }),
             From::Network => self.with_downloader(network, |job, downloader| {
-                if let (Some(hub), Some(endpoint)) = (&job.spec.hub, &network.hub_endpoint) {
-                    hub::fetch(job, downloader, hub, endpoint)?;
+                if let (DatasetEntry::Images(spec), Some(endpoint)) = (job.entry, &network.hub_endpoint)
+                    && let Some(hub) = &spec.hub
+                {
+                    hub::fetch(job, downloader, spec, hub, endpoint)?;
                 }
-                for host in job.spec.hosts {
+                for host in job.entry.hosts() {
                     if !job.missing.is_empty() {
                         job.download_from(downloader, host)?;
                     }
@@ -182,12 +184,13 @@ impl<'a> Job<'a> {
 
     /// Fills `missing` with the files that are not there with the official content.
     fn find_missing(&mut self) {
-        for (role, file) in by_role(&self.spec.files) {
-            let path = variants(file.stem)
+        for file in self.entry.official_files() {
+            let path = file
+                .variants()
                 .into_iter()
                 .map(|name| self.store.path(&name))
                 .find(|p| p.is_file());
-            let reason = match path.as_deref().map(|path| check(path, role, file)) {
+            let reason = match path.as_deref().map(|path| file.check(path)) {
                 Some(Ok(())) => continue,
                 Some(Err(reason)) => Some(reason),
                 None => None,
@@ -200,23 +203,23 @@ impl<'a> Job<'a> {
                     broken: true,
                 });
             }
-            self.missing.push((role, file));
+            self.missing.push(file);
         }
     }
 
     fn copy_from(&mut self, path: &Path) -> Result<()> {
-        self.each_missing(|job, role, file| {
-            let inner = path.join(job.spec.name);
+        self.each_missing(|job, file| {
+            let inner = path.join(job.entry.name());
             let mut places = [inner.as_path(), path]
                 .into_iter()
-                .flat_map(|directory| variants(file.stem).map(|name| directory.join(name)));
+                .flat_map(|directory| file.variants().into_iter().map(|name| directory.join(name)));
             match places.find(|place| place.is_file()) {
                 None => (
                     path.display().to_string(),
                     Err(Refused::because("there is no such file")),
                 ),
                 Some(found) => {
-                    let outcome = job.store.copy(&found, job.spec, role, file, job.progress);
+                    let outcome = job.store.copy(&found, file, job.progress);
                     (found.display().to_string(), outcome)
                 }
             }
@@ -229,15 +232,15 @@ impl<'a> Job<'a> {
     /// A place that cannot be reached is asked for nothing more.
     fn each_missing(
         &mut self,
-        mut try_one: impl FnMut(&Self, Role, &FileSpec) -> (String, std::result::Result<PathBuf, Refused>),
+        mut try_one: impl FnMut(&Self, &OfficialFile) -> (String, std::result::Result<PathBuf, Refused>),
     ) -> Result<()> {
         let mut reachable = true;
-        for (role, file) in std::mem::take(&mut self.missing) {
+        for file in std::mem::take(&mut self.missing) {
             if reachable {
-                let (from, outcome) = try_one(self, role, file);
-                reachable = self.settle(role, file, &from, outcome)?;
+                let (from, outcome) = try_one(self, &file);
+                reachable = self.settle(file, &from, outcome)?;
             } else {
-                self.missing.push((role, file));
+                self.missing.push(file);
             }
         }
         Ok(())
@@ -260,11 +263,11 @@ impl<'a> Job<'a> {
     }
 
     fn download_from(&mut self, downloader: &Downloader<'_>, base: &str) -> Result<()> {
-        self.each_missing(|job, role, file| {
-            let url = format!("{base}{}.gz", file.stem);
-            let outcome = job.store.receive(job.spec, role, file, |incoming| {
-                downloader.get(&url, file.stem, incoming)
-            });
+        self.each_missing(|job, file| {
+            let url = format!("{base}{}", file.remote_name());
+            let outcome = job
+                .store
+                .receive(file, |incoming| downloader.get(&url, file.name, incoming));
             (url, outcome)
         })?;
         self.done(SourceKind::Host, base.to_owned());
@@ -275,20 +278,19 @@ impl<'a> Job<'a> {
     /// reached.
     fn settle(
         &mut self,
-        role: Role,
-        file: &'a FileSpec,
+        file: OfficialFile,
         from: &str,
         outcome: std::result::Result<PathBuf, Refused>,
     ) -> Result<bool> {
         match outcome {
             Ok(path) => {
-                let file = file.stem.to_owned();
+                let file = file.name.to_owned();
                 self.progress.event(&Event::Stored { file, path });
                 Ok(true)
             }
             Err(refused) => {
-                self.missing.push((role, file));
-                self.failed(file.stem, from, refused)
+                self.missing.push(file);
+                self.failed(file.name, from, refused)
             }
         }
     }
@@ -315,24 +317,6 @@ impl<'a> Job<'a> {
             self.last = (kind, format!("{place}, now in {}", self.store.path("").display()));
         }
     }
-}
-
-/// Whether a file on disk has the official content.
-fn check(path: &Path, role: Role, file: &FileSpec) -> std::result::Result<(), String> {
-    let reader = std::fs::File::open(path).map_err(|error| error.to_string())?;
-    let idx = if role.is_images() {
-        Idx::read_images(reader)
-    } else {
-        Idx::read_labels(reader)
-    };
-    let idx = idx.map_err(|error| error.to_string())?;
-    if idx.sha256 == file.sha256 {
-        return Ok(());
-    }
-    Err(format!(
-        "its content is not the official one (SHA-256 {}, expected {})",
-        idx.sha256, file.sha256
-    ))
 }
 
 fn with_slash(base: &str) -> String {

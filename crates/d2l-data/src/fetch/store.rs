@@ -7,12 +7,11 @@ use std::time::{Duration, SystemTime};
 
 use tempfile::NamedTempFile;
 
-use super::check;
-use crate::datasets::{DatasetSpec, FileSpec, ParquetFile, Role};
+use crate::datasets::ParquetFile;
 use crate::digest::Sha256;
 use crate::error::{Error, Result};
+use crate::official::OfficialFile;
 use crate::progress::Progress;
-use crate::source::variants;
 
 const PREFIX: &str = ".d2l-";
 const SUFFIX: &str = ".part";
@@ -74,49 +73,37 @@ impl Store {
         self.directory.join(name)
     }
 
-    /// Lets `fill` write one IDX file, plain or gzip; keeps it if it has the official content.
+    /// Lets `fill` write one file, plain or gzip; keeps it if it has the official content.
     pub(crate) fn receive(
         &self,
-        spec: &DatasetSpec,
-        role: Role,
-        file: &FileSpec,
+        file: &OfficialFile,
         fill: impl FnOnce(&mut Incoming) -> std::result::Result<(), Refused>,
     ) -> std::result::Result<PathBuf, Refused> {
-        let [_, height, width] = spec.shape;
-        let plain = if role.is_images() {
-            16 + file.examples * height * width
-        } else {
-            8 + file.examples
-        };
-        // A little more than either form, so that a wrong file is found too long, not cut to fit.
-        let limit = file.gzip_bytes.max(plain as u64) + (64 << 10);
-        let mut incoming = Incoming::new(&self.directory, limit)?;
+        let mut incoming = Incoming::new(&self.directory, file.limit)?;
         fill(&mut incoming)?;
         let name = if incoming.start.starts_with(&[0x1f, 0x8b]) {
-            format!("{}.gz", file.stem)
+            format!("{}.gz", file.name)
         } else {
-            file.stem.to_owned()
+            file.name.to_owned()
         };
         let temporary = incoming.finish()?;
-        if temporary.sha256 != file.gzip_sha256 && temporary.sha256 != file.sha256 {
-            check(temporary.file.path(), role, file).map_err(|reason| {
+        if !file.is_known(&temporary.sha256) {
+            file.check(temporary.file.path()).map_err(|reason| {
                 let bytes = temporary.bytes;
                 Refused::Because(format!("what came ({bytes} bytes) is not the file: {reason}"))
             })?;
         }
-        self.persist(temporary.file, file.stem, &name)
+        self.persist(temporary.file, file, &name)
     }
 
     /// Copies a file from elsewhere on this machine, by the same rules.
     pub(crate) fn copy(
         &self,
         from: &Path,
-        spec: &DatasetSpec,
-        role: Role,
-        file: &FileSpec,
+        file: &OfficialFile,
         progress: &dyn Progress,
     ) -> std::result::Result<PathBuf, Refused> {
-        self.receive(spec, role, file, |incoming| {
+        self.receive(file, |incoming| {
             let failed = |error: std::io::Error| Refused::Because(format!("cannot be read: {error}"));
             let mut reader = File::open(from).map_err(failed)?;
             let mut buffer = vec![0; 1 << 16];
@@ -152,11 +139,17 @@ impl Store {
     }
 
     /// Gives a checked file its name and removes others that would be found in its stead.
-    fn persist(&self, file: NamedTempFile, stem: &str, name: &str) -> std::result::Result<PathBuf, Refused> {
+    fn persist(
+        &self,
+        temporary: NamedTempFile,
+        file: &OfficialFile,
+        name: &str,
+    ) -> std::result::Result<PathBuf, Refused> {
         let path = self.path(name);
-        file.persist(&path)
+        temporary
+            .persist(&path)
             .map_err(|error| Refused::Because(format!("cannot be renamed: {}", error.error)))?;
-        for other in variants(stem).iter().filter(|other| *other != name) {
+        for other in file.variants().iter().filter(|other| *other != name) {
             let _ = fs::remove_file(self.path(other));
         }
         // The name is lasting once the directory is synced; not every system can do that.

@@ -9,19 +9,23 @@
 //!    is checked and kept in the cache;
 //! 5. the sample inside this crate, if there is one and if nothing was found broken on the way:
 //!    data that went bad is an error, never quietly replaced by a sample.
+//!
+//! A data set that is inside this crate as a whole is taken from there before the network is asked
+//! for the same bytes.
 
-mod local;
+mod images;
+mod place;
 
 use std::path::PathBuf;
 
-use crate::datasets::{DatasetSpec, Role};
+use crate::datasets::{DatasetEntry, DatasetSpec};
 use crate::error::{Error, Result};
 use crate::fetch::{self, Network};
 use crate::image_set::DataSet;
 use crate::progress::{Event, Progress, Silent};
-use crate::provenance::SourceKind;
+use crate::provenance::{Provenance, SourceKind};
 
-pub(crate) use local::{Place, read_dataset, variants};
+pub(crate) use place::Place;
 
 /// Where Linux distributions put data sets.
 pub const SYSTEM_DIR: &str = "/usr/share/datasets";
@@ -29,7 +33,7 @@ pub const SYSTEM_DIR: &str = "/usr/share/datasets";
 /// Where to look for data, and how.
 #[derive(Clone)]
 pub struct SourceOptions<'a> {
-    /// A directory to take the data from and from nowhere else. It holds the four IDX files,
+    /// A directory to take the data from and from nowhere else. It holds the data set's files,
     /// plain or `.gz`, or a subdirectory named after the data set that does.
     pub data_dir: Option<PathBuf>,
     /// The user's cache; each data set has a subdirectory. Without one nothing is downloaded.
@@ -38,7 +42,7 @@ pub struct SourceOptions<'a> {
     pub system_dir: Option<PathBuf>,
     /// Never touch the network.
     pub offline: bool,
-    /// Whether the sample inside this crate will do.
+    /// Whether what is inside this crate will do.
     pub sample: bool,
     /// How to download.
     pub network: Network,
@@ -77,9 +81,22 @@ pub fn default_cache_dir() -> Option<PathBuf> {
 /// # Errors
 /// If a named directory lacks files or a file in it is broken, or if no source has the data set.
 pub fn load(spec: &DatasetSpec, options: &SourceOptions<'_>) -> Result<DataSet> {
+    first_of(spec.into(), options, |place| {
+        let data = images::read_dataset(spec, place)?;
+        let provenance = data.provenance.clone();
+        Ok((data, provenance))
+    })
+}
+
+/// Reads a data set with `read` from the first source that has it.
+pub(crate) fn first_of<T>(
+    entry: DatasetEntry<'_>,
+    options: &SourceOptions<'_>,
+    read: impl Fn(&Place) -> Result<(T, Provenance)>,
+) -> Result<T> {
+    let finish = |(data, provenance)| announce(data, &provenance, options.progress);
     if let Some(directory) = &options.data_dir {
-        let place = Place::find_in(spec, SourceKind::DataDir, directory)?;
-        return finish(read_dataset(spec, &place)?, options);
+        return read(&Place::find_in(entry, SourceKind::DataDir, directory)?).map(finish);
     }
     let mut search = Search {
         tried: Vec::new(),
@@ -92,81 +109,65 @@ pub fn load(spec: &DatasetSpec, options: &SourceOptions<'_>) -> Result<DataSet> 
     ];
     for (kind, root) in roots {
         let Some(root) = root else { continue };
-        let directory = root.join(spec.name);
+        let directory = root.join(entry.name());
         if !directory.is_dir() {
-            search.skip(local::describe(kind, &directory), "not there".to_owned(), false);
+            search.skip(place::describe(kind, &directory), "not there".to_owned(), false);
             continue;
         }
-        let read = Place::find_in(spec, kind, &directory).and_then(|place| read_dataset(spec, &place));
-        match read {
-            Ok(data) => return finish(data, options),
+        match Place::find_in(entry, kind, &directory).and_then(|place| read(&place)) {
+            Ok(found) => return Ok(finish(found)),
             Err(error) => {
                 let broken = !matches!(error, Error::Missing { .. });
-                search.skip(local::describe(kind, &directory), error.to_string(), broken);
+                search.skip(place::describe(kind, &directory), error.to_string(), broken);
             }
         }
     }
-    match (&options.cache_dir, options.offline) {
-        (_, true) => search.skip("the network".to_owned(), "not tried: offline".to_owned(), false),
-        (None, _) => {
-            search.skip(
-                "the network".to_owned(),
-                "not tried: no cache directory to keep it in".to_owned(),
-                false,
-            );
-        }
-        (Some(cache_dir), false) => {
-            match fetch::fetch_to(
-                spec,
-                cache_dir,
-                &fetch::From::Network,
-                &options.network,
-                options.progress,
-            ) {
-                Ok(fetched) => {
-                    let place = Place::find_in(spec, fetched.kind, &fetched.directory)?;
-                    return finish(read_dataset(spec, &place.described(fetched.source))?, options);
-                }
-                Err(Error::Cancelled) => return Err(Error::Cancelled),
-                Err(Error::NoSource { tried, .. }) => search.tried.extend(tried),
-                Err(error) => search.tried.push(error.to_string()),
-            }
-        }
+    let inside = Place::inside(entry).filter(|_| options.sample && !search.broken);
+    let whole = inside
+        .as_ref()
+        .is_some_and(|place| place.kind == SourceKind::Inside);
+    if !whole && let Some(place) = search.fetch(entry, options)? {
+        return read(&place).map(finish);
     }
-    match &spec.sample {
-        Some(sample) if options.sample && !search.broken => {
-            finish(read_dataset(spec, &Place::sample(sample))?, options)
-        }
-        _ => Err(search.into_error(spec)),
+    match inside {
+        Some(place) => read(&place).map(finish),
+        None => Err(search.into_error(entry)),
     }
 }
 
-/// The cache, the system's directory or the sample: what [`load`] would use without the network,
-/// without reading it.
-pub fn locate(spec: &DatasetSpec, options: &SourceOptions<'_>) -> Option<(SourceKind, Option<PathBuf>)> {
+/// The cache, the system's directory or what is inside this crate: what [`load`] would use without
+/// the network, without reading it.
+pub fn locate<'a>(
+    dataset: impl Into<DatasetEntry<'a>>,
+    options: &SourceOptions<'_>,
+) -> Option<(SourceKind, Option<PathBuf>)> {
+    let entry = dataset.into();
     let under = |kind, root: &Option<PathBuf>| {
-        let directory = root.as_ref()?.join(spec.name);
-        Place::find_in(spec, kind, &directory)
+        let directory = root.as_ref()?.join(entry.name());
+        Place::find_in(entry, kind, &directory)
             .ok()
             .map(|_| (kind, Some(directory)))
     };
     if let Some(directory) = &options.data_dir {
-        let place = Place::find_in(spec, SourceKind::DataDir, directory).ok()?;
-        return Some((SourceKind::DataDir, place.directory));
+        let place = Place::find_in(entry, SourceKind::DataDir, directory).ok()?;
+        return Some((SourceKind::DataDir, place.directory().map(PathBuf::from)));
     }
     under(SourceKind::Cache, &options.cache_dir)
         .or_else(|| under(SourceKind::System, &options.system_dir))
-        .or_else(|| (options.sample && spec.sample.is_some()).then_some((SourceKind::Sample, None)))
+        .or_else(|| {
+            let inside = entry.inside().filter(|_| options.sample)?;
+            Some((place::kind_inside(inside.whole), None))
+        })
 }
 
-fn finish(data: DataSet, options: &SourceOptions<'_>) -> Result<DataSet> {
-    options.progress.event(&Event::Found {
-        source: data.provenance.source.clone(),
+fn announce<T>(data: T, provenance: &Provenance, progress: &dyn Progress) -> T {
+    progress.event(&Event::Found {
+        source: provenance.source.clone(),
     });
-    if let Some(warning) = data.provenance.warning() {
-        options.progress.event(&Event::Warning(warning));
+    if let Some(warning) = provenance.warning() {
+        progress.event(&Event::Warning(warning));
     }
-    Ok(data)
+    data
 }
 
 struct Search<'a> {
@@ -187,23 +188,42 @@ impl Search<'_> {
         self.progress.event(&event);
     }
 
-    fn into_error(self, spec: &DatasetSpec) -> Error {
-        let names: Vec<&str> = spec.files.iter().map(|file| file.stem).collect();
+    /// Fetches the data set into the cache; nothing where that failed and other sources may do.
+    fn fetch(&mut self, entry: DatasetEntry<'_>, options: &SourceOptions<'_>) -> Result<Option<Place>> {
+        let reason = match &options.cache_dir {
+            _ if options.offline => "not tried: offline",
+            None => "not tried: no cache directory to keep it in",
+            Some(cache_dir) => {
+                let from = fetch::From::Network;
+                match fetch::fetch_to(entry, cache_dir, &from, &options.network, options.progress) {
+                    Ok(fetched) => {
+                        let place = Place::find_in(entry, fetched.kind, &fetched.directory)?;
+                        return Ok(Some(place.described(fetched.source)));
+                    }
+                    Err(Error::Cancelled) => return Err(Error::Cancelled),
+                    Err(Error::NoSource { tried, .. }) => self.tried.extend(tried),
+                    Err(error) => self.tried.push(error.to_string()),
+                }
+                return Ok(None);
+            }
+        };
+        self.skip("the network".to_owned(), reason.to_owned(), false);
+        Ok(None)
+    }
+
+    fn into_error(self, entry: DatasetEntry<'_>) -> Error {
+        let files = entry.official_files();
+        let names: Vec<&str> = files.iter().map(|file| file.name).collect();
         let remedy = format!(
             "fetch it with `d2l data fetch {0}` where there is a network, or name a directory that holds {1} \
              (plain or .gz) with --data-dir",
-            spec.name,
+            entry.name(),
             names.join(", ")
         );
         Error::NoSource {
-            dataset: spec.title.to_owned(),
+            dataset: entry.title().to_owned(),
             tried: self.tried,
             remedy,
         }
     }
-}
-
-/// The four files of a data set by role, with what is needed to speak of each.
-pub(crate) fn by_role<T>(files: &[T; 4]) -> impl Iterator<Item = (Role, &T)> {
-    Role::ALL.into_iter().zip(files)
 }
