@@ -8,10 +8,16 @@ mod page;
 mod pictures;
 mod report;
 
+pub mod computation;
+pub mod convolution;
 pub mod linear;
+pub mod mlp;
+pub mod modern;
+pub mod numbers;
+mod shapes;
 
 pub use catalogue::{Chapter, Cost, Lesson, UnknownLesson, find, lessons};
-pub use classifier::{Classifier, Fitted};
+pub use classifier::{Classifier, Curves, Fitted, Within};
 pub use error::{Error, Result};
 pub use figure::Figure;
 pub use page::{Page, PageOptions, Silent, Watcher};
