@@ -1,6 +1,6 @@
 //! The list of lessons, in the book's order.
 
-use crate::{Page, Result, computation, convolution, linear, mlp, modern};
+use crate::{Page, Result, computation, convolution, linear, mlp, modern, preliminaries};
 
 /// A chapter of the book.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -66,6 +66,7 @@ pub struct Lesson {
 /// All lessons, in the book's order.
 pub fn lessons() -> impl Iterator<Item = &'static Lesson> {
     [
+        preliminaries::LESSONS,
         linear::LESSONS,
         mlp::LESSONS,
         computation::LESSONS,

@@ -237,7 +237,9 @@ impl Callback for Follow<'_, '_> {
 
     fn after_epoch(&mut self, run: &mut Run<'_>) -> d2l_train::Result<Flow> {
         if let Some(record) = run.history().last() {
-            let accuracy = record.test_accuracy.map(|accuracy| (record.epoch as f64, accuracy));
+            let accuracy = record
+                .test_accuracy
+                .map(|accuracy| (record.epoch as f64, accuracy));
             self.curves.test_accuracy.extend(accuracy);
             self.page.say(epoch_line(record));
         }

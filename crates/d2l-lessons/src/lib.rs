@@ -4,17 +4,18 @@ mod catalogue;
 mod classifier;
 mod error;
 pub mod figure;
+pub mod numbers;
 mod page;
 mod pictures;
 mod report;
+mod shapes;
 
 pub mod computation;
 pub mod convolution;
 pub mod linear;
 pub mod mlp;
 pub mod modern;
-pub mod numbers;
-mod shapes;
+pub mod preliminaries;
 
 pub use catalogue::{Chapter, Cost, Lesson, UnknownLesson, find, lessons};
 pub use classifier::{Classifier, Curves, Fitted, Within};

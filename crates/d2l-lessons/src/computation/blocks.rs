@@ -1,7 +1,10 @@
 //! Layers and blocks (section 5.1): a network as a block, a sequence of one's own, a block with control flow, and
 //! blocks in blocks.
 
-use crate::{Chapter, Expect, Lesson, Page, Result, catalogue::Cost, numbers::{distance, scalar}};
+use crate::{
+    Chapter, Cost, Expect, Lesson, Page, Result,
+    numbers::{distance, scalar},
+};
 use candle_core::{DType, Device, Tensor};
 use candle_nn::ModuleT;
 use d2l_nn::{
@@ -50,7 +53,11 @@ fn run(page: &mut Page<'_>) -> Result<()> {
     let sum = fixed.forward_t(&x, true)?;
     page.show("FixedHiddenMLP(X)", &sum);
     // ANCHOR_END: control_flow
-    page.expect("|FixedHiddenMLP(X)|", Expect::Between(0.0, 1.0), scalar(&sum)?.abs());
+    page.expect(
+        "|FixedHiddenMLP(X)|",
+        Expect::Between(0.0, 1.0),
+        scalar(&sum)?.abs(),
+    );
     page.expect(
         "its parameters: one layer used twice, without the constant",
         Expect::Exactly(20.0 * 20.0 + 20.0),

@@ -1,6 +1,9 @@
 //! Custom layers (section 5.4): one without parameters and one with.
 
-use crate::{Chapter, Expect, Lesson, Page, Result, catalogue::Cost, numbers::{scalar, values}};
+use crate::{
+    Chapter, Cost, Expect, Lesson, Page, Result,
+    numbers::{scalar, values},
+};
 use candle_core::{DType, Device, Tensor, Var};
 use candle_nn::ModuleT;
 use d2l_nn::{
@@ -31,7 +34,11 @@ fn run(page: &mut Page<'_>) -> Result<()> {
     page.show("centered([1, 2, 3, 4, 5])", &y);
     // ANCHOR_END: centered
     for (index, (book, reached)) in (-2..=2).zip(values(&y)?).enumerate() {
-        page.expect(&format!("element {index}"), Expect::Exactly(f64::from(book)), reached);
+        page.expect(
+            &format!("element {index}"),
+            Expect::Exactly(f64::from(book)),
+            reached,
+        );
     }
 
     // ANCHOR: in_a_network
@@ -40,7 +47,9 @@ fn run(page: &mut Page<'_>) -> Result<()> {
         .add("centered", Layer::Custom(Arc::new(Centered)));
     let params = ParamStore::new(DType::F32, &Device::Cpu);
     let built = net.build(&[8], &params, &page.rng("net"))?;
-    let x = page.rng("X").uniform(&[4, 8], 0.0, 1.0, DType::F32, &Device::Cpu)?;
+    let x = page
+        .rng("X")
+        .uniform(&[4, 8], 0.0, 1.0, DType::F32, &Device::Cpu)?;
     let mean = scalar(&built.forward_t(&x, false)?.mean_all()?)?;
     page.say(format_args!("mean behind the layer: {mean:.1e}"));
     // ANCHOR_END: in_a_network
@@ -53,14 +62,27 @@ fn run(page: &mut Page<'_>) -> Result<()> {
     page.say(&net);
     let params = ParamStore::new(DType::F32, &Device::Cpu);
     let built = net.build(&[64], &params, &page.rng("own"))?;
-    let x = page.rng("X").uniform(&[2, 64], 0.0, 1.0, DType::F32, &Device::Cpu)?;
+    let x = page
+        .rng("X")
+        .uniform(&[2, 64], 0.0, 1.0, DType::F32, &Device::Cpu)?;
     let y = built.forward_t(&x, true)?;
     page.show("net(X)", &y);
     // ANCHOR_END: my_linear
-    page.expect("parameters of the own layers", Expect::Exactly(64.0 * 8.0 + 8.0 + 8.0 + 1.0), params.parameter_count() as f64);
+    page.expect(
+        "parameters of the own layers",
+        Expect::Exactly(64.0 * 8.0 + 8.0 + 8.0 + 1.0),
+        params.parameter_count() as f64,
+    );
     let gradients = y.sum_all()?.backward()?;
-    let with_gradient = params.trainable().into_iter().filter(|(_, var)| gradients.get(var).is_some());
-    page.expect("parameters with a gradient", Expect::Exactly(4.0), with_gradient.count() as f64);
+    let with_gradient = params
+        .trainable()
+        .into_iter()
+        .filter(|(_, var)| gradients.get(var).is_some());
+    page.expect(
+        "parameters with a gradient",
+        Expect::Exactly(4.0),
+        with_gradient.count() as f64,
+    );
     Ok(())
 }
 

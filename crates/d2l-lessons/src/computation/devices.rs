@@ -1,7 +1,7 @@
 //! Devices (section 5.6): where tensors and parameters live.
 
 use super::blocks::mlp;
-use crate::{Chapter, Expect, Lesson, Page, Result, catalogue::Cost, numbers::distance};
+use crate::{Chapter, Cost, Expect, Lesson, Page, Result, numbers::distance};
 use candle_core::{DType, Device, Tensor, utils};
 use candle_nn::ModuleT;
 use d2l_nn::ParamStore;
@@ -34,7 +34,11 @@ fn run(page: &mut Page<'_>) -> Result<()> {
     page.show("X + Y", &sum);
     // ANCHOR_END: tensors
     expect_on(page, "the sum's device", &sum, &device);
-    page.expect("X + Y − X beside Y", Expect::AtMost(1e-6), distance(&(&sum - &x)?, &y)?);
+    page.expect(
+        "X + Y − X beside Y",
+        Expect::AtMost(1e-6),
+        distance(&(&sum - &x)?, &y)?,
+    );
 
     // ANCHOR: network
     let params = ParamStore::new(DType::F32, &device);

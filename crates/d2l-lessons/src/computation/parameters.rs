@@ -1,7 +1,10 @@
 //! Parameter management (section 5.2): reading parameters by name, initialising them, and tying them together.
 
 use super::blocks::MySequential;
-use crate::{Chapter, Error, Expect, Lesson, Page, Result, catalogue::Cost, numbers::{distance, values}};
+use crate::{
+    Chapter, Cost, Error, Expect, Lesson, Page, Result,
+    numbers::{distance, scalar, values},
+};
 use candle_core::{DType, Tensor, Var};
 use candle_nn::ModuleT;
 use d2l_nn::{
@@ -45,7 +48,9 @@ fn access(page: &mut Page<'_>) -> Result<()> {
     // ANCHOR: access
     let params = ParamStore::new(DType::F32, page.device());
     let net = small().build(&[4], &params, &page.rng("net"))?;
-    let x = page.rng("X").uniform(&[2, 4], 0.0, 1.0, DType::F32, page.device())?;
+    let x = page
+        .rng("X")
+        .uniform(&[2, 4], 0.0, 1.0, DType::F32, page.device())?;
     page.show("net(X)", &net.forward_t(&x, false)?);
 
     for (name, var) in params.parameters() {
@@ -55,16 +60,24 @@ fn access(page: &mut Page<'_>) -> Result<()> {
     page.show("out.bias", &bias);
     // Before a backward pass there is no gradient, and after it there is.
     let gradients = net.forward_t(&x, true)?.sum_all()?.backward()?;
-    page.say(format_args!("gradient of out.bias: {:?}", gradients.get(&bias).map(Tensor::dims)));
+    page.say(format_args!(
+        "gradient of out.bias: {:?}",
+        gradients.get(&bias).map(Tensor::dims)
+    ));
     // ANCHOR_END: access
-    page.expect("named parameters", Expect::Exactly(4.0), params.parameters().len() as f64);
+    page.expect(
+        "named parameters",
+        Expect::Exactly(4.0),
+        params.parameters().len() as f64,
+    );
     page.expect(
         "numbers in them",
         Expect::Exactly(4.0 * 8.0 + 8.0 + 8.0 + 1.0),
         params.parameter_count() as f64,
     );
     // The sum of two outputs: each adds one.
-    let gradient = gradients.get(&bias).map_or(f64::NAN, |g| g.to_vec1::<f32>().map_or(f64::NAN, |g| f64::from(g.iter().sum::<f32>())));
+    let gradient = gradients.get(&bias).map(scalar).transpose()?;
+    let gradient = gradient.unwrap_or(f64::NAN);
     page.expect("gradient of out.bias", Expect::Exactly(2.0), gradient);
     Ok(())
 }
@@ -79,8 +92,12 @@ fn nested(page: &mut Page<'_>) -> Result<()> {
             .add("linear2", Linear::new(4))
             .add("relu2", Activation::Relu)
     };
-    let block2 = (0..4).fold(Network::new("block2"), |block, i| block.add(format!("block{i}"), block1()));
-    let network = Network::new("rgnet").add("block2", block2).add("out", Linear::new(1));
+    let block2 = (0..4).fold(Network::new("block2"), |block, i| {
+        block.add(format!("block{i}"), block1())
+    });
+    let network = Network::new("rgnet")
+        .add("block2", block2)
+        .add("out", Linear::new(1));
     page.say(&network);
     let params = ParamStore::new(DType::F32, page.device());
     network.build(&[4], &params, &page.rng("nested"))?;
@@ -93,7 +110,10 @@ fn nested(page: &mut Page<'_>) -> Result<()> {
 
 fn initialisers(page: &mut Page<'_>) -> Result<()> {
     // ANCHOR: initialisers
-    let uniform = Init::Uniform { low: -0.05, high: 0.05 };
+    let uniform = Init::Uniform {
+        low: -0.05,
+        high: 0.05,
+    };
     let rules = [
         ("normal", Init::normal(0.01), 0.01),
         ("uniform", uniform, 0.05 / 3f64.sqrt()),
@@ -105,7 +125,9 @@ fn initialisers(page: &mut Page<'_>) -> Result<()> {
     for (name, init, deviation) in rules {
         let weight = initialised(page, init)?;
         let (mean, reached) = mean_and_deviation(&values(&weight)?);
-        page.say(format_args!("{name}: mean {mean:.4}, standard deviation {reached:.4}"));
+        page.say(format_args!(
+            "{name}: mean {mean:.4}, standard deviation {reached:.4}"
+        ));
         page.expect(
             &format!("standard deviation of {name}"),
             Expect::near(deviation, 0.03 * deviation),
@@ -115,20 +137,32 @@ fn initialisers(page: &mut Page<'_>) -> Result<()> {
     // ANCHOR_END: initialisers
 
     // ANCHOR: own_rule
-    let weight = values(&initialised(page, Init::Custom(own_rule))?)?;
+    let weight = initialised(page, Init::Custom(own_rule))?;
+    let weight = values(&weight)?;
     let kept = weight.iter().filter(|w| **w != 0.0).count() as f64 / weight.len() as f64;
-    page.say(format_args!("own rule: {:.2?} …, {kept:.2} of them not 0", weight.iter().take(4).collect::<Vec<_>>()));
+    page.say(format_args!(
+        "own rule: {:.2?} …, {kept:.2} of them not 0",
+        weight.iter().take(4).collect::<Vec<_>>()
+    ));
     // ANCHOR_END: own_rule
     page.expect("part that the own rule keeps", Expect::near(0.5, 0.02), kept);
-    let odd = weight.iter().filter(|w| **w != 0.0 && !(5.0..=10.0).contains(&w.abs()));
-    page.expect("weights between 0 and 5", Expect::Exactly(0.0), odd.count() as f64);
+    let odd = weight
+        .iter()
+        .filter(|w| **w != 0.0 && !(5.0..=10.0).contains(&w.abs()));
+    page.expect(
+        "weights between 0 and 5",
+        Expect::Exactly(0.0),
+        odd.count() as f64,
+    );
     Ok(())
 }
 
 /// The weight `[100, 200]` of a layer that starts by `init`.
 fn initialised(page: &Page<'_>, init: Init) -> Result<Var> {
     let params = ParamStore::new(DType::F32, page.device());
-    let network = Network::new("net").add("linear", Linear::new(100)).weight_init(init);
+    let network = Network::new("net")
+        .add("linear", Linear::new(100))
+        .weight_init(init);
     network.build(&[200], &params, &page.rng("initialisers"))?;
     get(&params, "linear.weight")
 }
@@ -167,20 +201,34 @@ fn tied(page: &mut Page<'_>) -> Result<()> {
         layer("shared", 8, 8)?,
         layer("last", 8, 1)?,
     ]);
-    let x = page.rng("X").uniform(&[2, 4], 0.0, 1.0, DType::F32, page.device())?;
+    let x = page
+        .rng("X")
+        .uniform(&[2, 4], 0.0, 1.0, DType::F32, page.device())?;
     let shared = get(&params, "shared.weight")?;
     let gradients = net.forward_t(&x, true)?.sum_all()?.backward()?;
     // ANCHOR_END: tied
-    page.expect("parameters of four layers, two of them tied", Expect::Exactly(6.0), params.parameters().len() as f64);
+    page.expect(
+        "parameters of four layers, two of them tied",
+        Expect::Exactly(6.0),
+        params.parameters().len() as f64,
+    );
 
     // Another weight for both: as a network of two layers apart with that weight.
     shared.set(&(shared.as_tensor() * 2.0)?)?;
     let by_hand = apart(&params, &x)?;
     let together = net.forward_t(&x, false)?;
     page.show("net(X) with the tied weight doubled", &together);
-    page.expect("tied layers beside two with equal weights", Expect::AtMost(1e-5), distance(&together, &by_hand)?);
+    page.expect(
+        "tied layers beside two with equal weights",
+        Expect::AtMost(1e-5),
+        distance(&together, &by_hand)?,
+    );
     let has_gradient = f64::from(u8::from(gradients.get(&shared).is_some()));
-    page.expect("gradients of the tied weight: one, the sum of both uses", Expect::Exactly(1.0), has_gradient);
+    page.expect(
+        "gradients of the tied weight: one, the sum of both uses",
+        Expect::Exactly(1.0),
+        has_gradient,
+    );
     Ok(())
 }
 
@@ -188,7 +236,10 @@ fn tied(page: &mut Page<'_>) -> Result<()> {
 fn apart(params: &ParamStore, x: &Tensor) -> Result<Tensor> {
     let mut x = x.clone();
     for name in ["first", "shared", "shared", "last"] {
-        let (weight, bias) = (get(params, &format!("{name}.weight"))?, get(params, &format!("{name}.bias"))?);
+        let (weight, bias) = (
+            get(params, &format!("{name}.weight"))?,
+            get(params, &format!("{name}.bias"))?,
+        );
         x = x.matmul(&weight.t()?)?.broadcast_add(&bias)?;
     }
     Ok(x)

@@ -1,7 +1,7 @@
 //! Reading and writing (section 5.5): a tensor, a list, a dictionary, and a model's parameters.
 
 use super::blocks::mlp;
-use crate::{Chapter, Error, Expect, Lesson, Page, Result, catalogue::Cost, numbers::distance};
+use crate::{Chapter, Cost, Error, Expect, Lesson, Page, Result, numbers::distance};
 use candle_core::{DType, Device, Tensor, safetensors};
 use candle_nn::ModuleT;
 use d2l_nn::{ParamStore, Rng};
@@ -19,11 +19,8 @@ pub const LESSON: Lesson = Lesson {
 };
 
 fn run(page: &mut Page<'_>) -> Result<()> {
-    let folder = tempfile::tempdir().map_err(|source| Error::Io {
-        action: "create a folder in",
-        path: std::env::temp_dir(),
-        source,
-    })?;
+    let folder = tempfile::tempdir()
+        .map_err(|error| Error::Lesson(format!("cannot create a temporary folder: {error}")))?;
     tensors(page, folder.path())?;
     model(page, folder.path())
 }
@@ -43,14 +40,23 @@ fn tensors(page: &mut Page<'_>, folder: &Path) -> Result<()> {
 
     // ANCHOR: list
     // A list: the places are the names.
-    let list: HashMap<String, Tensor> = [&x, &y].into_iter().cloned().enumerate().map(|(i, t)| (i.to_string(), t)).collect();
+    let list: HashMap<String, Tensor> = [&x, &y]
+        .into_iter()
+        .cloned()
+        .enumerate()
+        .map(|(i, t)| (i.to_string(), t))
+        .collect();
     let file = folder.join("list.safetensors");
     safetensors::save(&list, &file)?;
     let list2 = self::read(&file)?;
     // ANCHOR_END: list
     for (name, tensor) in [("0", &x), ("1", &y)] {
         let difference = distance(named(&list2, name)?, tensor)?;
-        page.expect(&format!("element {name} of the list"), Expect::Exactly(0.0), difference);
+        page.expect(
+            &format!("element {name} of the list"),
+            Expect::Exactly(0.0),
+            difference,
+        );
     }
 
     // ANCHOR: dictionary
@@ -61,7 +67,11 @@ fn tensors(page: &mut Page<'_>, folder: &Path) -> Result<()> {
     // ANCHOR_END: dictionary
     for (name, tensor) in dictionary {
         let difference = distance(named(&dictionary2, name)?, &tensor)?;
-        page.expect(&format!("{name} of the dictionary"), Expect::Exactly(0.0), difference);
+        page.expect(
+            &format!("{name} of the dictionary"),
+            Expect::Exactly(0.0),
+            difference,
+        );
     }
     Ok(())
 }
@@ -70,7 +80,9 @@ fn model(page: &mut Page<'_>, folder: &Path) -> Result<()> {
     // ANCHOR: model
     let params = ParamStore::new(DType::F32, &Device::Cpu);
     let net = mlp().build(&[20], &params, &page.rng("net"))?;
-    let x = page.rng("X").normal(&[2, 20], 0.0, 1.0, DType::F32, &Device::Cpu)?;
+    let x = page
+        .rng("X")
+        .normal(&[2, 20], 0.0, 1.0, DType::F32, &Device::Cpu)?;
     let y = net.forward_t(&x, false)?;
     let file = folder.join("mlp.safetensors");
     params.save(&file)?;
@@ -81,7 +93,9 @@ fn model(page: &mut Page<'_>, folder: &Path) -> Result<()> {
     let before = distance(&clone.forward_t(&x, false)?, &y)?;
     params.load(&file)?;
     let after = distance(&clone.forward_t(&x, false)?, &y)?;
-    page.say(format_args!("outputs differ by {before:.3} before, and by {after} after loading"));
+    page.say(format_args!(
+        "outputs differ by {before:.3} before, and by {after} after loading"
+    ));
     // ANCHOR_END: model
     page.expect("outputs before loading", Expect::AtLeast(1e-3), before);
     page.expect("outputs after loading", Expect::Exactly(0.0), after);

@@ -1,7 +1,7 @@
 //! Multiple input and output channels (section 6.4), and the 1×1 convolution.
 
 use super::correlation::corr2d;
-use crate::{Chapter, Error, Expect, Lesson, Page, Result, catalogue::Cost, numbers::distance};
+use crate::{Chapter, Cost, Error, Expect, Lesson, Page, Result, numbers::distance};
 use candle_core::{DType, Device, Tensor};
 
 /// The lesson.
@@ -36,9 +36,17 @@ fn run(page: &mut Page<'_>) -> Result<()> {
     ];
     let book = Tensor::new(&book, &Device::Cpu)?;
     let difference = distance(&one, &book.get(0)?)?;
-    page.expect("one channel out beside the book's", Expect::Exactly(0.0), difference);
+    page.expect(
+        "one channel out beside the book's",
+        Expect::Exactly(0.0),
+        difference,
+    );
     let difference = distance(&three, &book)?;
-    page.expect("three channels out beside the book's", Expect::Exactly(0.0), difference);
+    page.expect(
+        "three channels out beside the book's",
+        Expect::Exactly(0.0),
+        difference,
+    );
 
     // ANCHOR: one_by_one
     let mut rng = page.rng("1×1");
@@ -47,9 +55,15 @@ fn run(page: &mut Page<'_>) -> Result<()> {
     let product = corr2d_multi_in_out_1x1(&x, &k)?;
     let correlated = corr2d_multi_in_out(&x, &k)?;
     let difference = distance(&product, &correlated)?;
-    page.say(format_args!("1×1: matrix product and correlation differ by {difference:.1e}"));
+    page.say(format_args!(
+        "1×1: matrix product and correlation differ by {difference:.1e}"
+    ));
     // ANCHOR_END: one_by_one
-    page.expect("1×1 convolution beside the matrix product", Expect::AtMost(1e-6), difference);
+    page.expect(
+        "1×1 convolution beside the matrix product",
+        Expect::AtMost(1e-6),
+        difference,
+    );
     Ok(())
 }
 

@@ -1,8 +1,7 @@
 //! Convolutions for images (section 6.2): cross-correlation and convolution, edges, and a kernel that is learned.
 
 use crate::{
-    Chapter, Expect, Figure, Lesson, Page, Result,
-    catalogue::Cost,
+    Chapter, Cost, Expect, Figure, Lesson, Page, Result,
     figure::{Panel, Picture},
     numbers::distance,
 };
@@ -233,7 +232,10 @@ mod tests {
     fn a_kernel_that_does_not_fit_is_refused() {
         let ones = |shape: (usize, usize)| Tensor::ones(shape, DType::F32, &Device::Cpu).unwrap();
         let message = corr2d(&ones((2, 2)), &ones((3, 1))).unwrap_err().to_string();
-        assert!(message.contains("[3, 1]") && message.contains("[2, 2]"), "{message}");
+        assert!(
+            message.contains("[3, 1]") && message.contains("[2, 2]"),
+            "{message}"
+        );
         assert!(corr2d(&ones((2, 2)), &ones((0, 1))).is_err());
     }
 }

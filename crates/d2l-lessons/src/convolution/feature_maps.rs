@@ -2,7 +2,7 @@
 //! and the first layer's kernels.
 
 use super::correlation::picture;
-use crate::{Chapter, Classifier, Error, Expect, Figure, Lesson, Page, Result, catalogue::Cost, figure::Panel};
+use crate::{Chapter, Classifier, Cost, Error, Expect, Figure, Lesson, Page, Result, figure::Panel};
 use candle_core::{DType, Tensor};
 use d2l_data::{DataSet, Loader, LoaderOptions};
 use d2l_nn::{Model, ParamStore, Rng};
@@ -32,7 +32,9 @@ fn run(page: &mut Page<'_>) -> Result<()> {
     );
     // The same seed as training starts from.
     let params = ParamStore::new(DType::F32, page.device());
-    let untrained = lenet.network.build(&lenet.input, &params, &Rng::new(page.seed()))?;
+    let untrained = lenet
+        .network
+        .build(&lenet.input, &params, &Rng::new(page.seed()))?;
     let maps_before = draw_maps(page, "before", &untrained, &image)?;
     let kernels_before = draw_kernels(page, "before", &params)?;
     // ANCHOR_END: before
@@ -43,17 +45,22 @@ fn run(page: &mut Page<'_>) -> Result<()> {
     let kernels_after = draw_kernels(page, "after", &fitted.params)?;
     // ANCHOR_END: after
 
-    for ((layer, channels), (before, after)) in
-        LAYERS.into_iter().zip(maps_before.iter().zip(&maps_after))
-    {
+    for ((layer, channels), (before, after)) in LAYERS.into_iter().zip(maps_before.iter().zip(&maps_after)) {
         let (maps, book) = (after.dim(1)? as f64, channels as f64);
         page.expect(&format!("maps of {layer}"), Expect::Exactly(book), maps);
         let moved = (after - before)?.abs()?.mean_all()?.to_scalar::<f32>()?;
         let what = format!("mean change of the maps of {layer}");
         page.expect(&what, Expect::AtLeast(1e-4), f64::from(moved));
     }
-    let moved = (kernels_after - kernels_before)?.abs()?.mean_all()?.to_scalar::<f32>()?;
-    page.expect("mean change of the kernels", Expect::AtLeast(1e-4), f64::from(moved));
+    let moved = (kernels_after - kernels_before)?
+        .abs()?
+        .mean_all()?
+        .to_scalar::<f32>()?;
+    page.expect(
+        "mean change of the kernels",
+        Expect::AtLeast(1e-4),
+        f64::from(moved),
+    );
     Ok(())
 }
 
@@ -88,7 +95,10 @@ fn draw_kernels(page: &mut Page<'_>, when: &str, params: &ParamStore) -> Result<
     let weight = weight.ok_or_else(|| Error::Lesson("the network has no conv1.weight".into()))?;
     // A copy: training goes on with the variable.
     let kernels = weight.squeeze(1)?.copy()?.detach();
-    page.draw(&format!("kernels-{when}"), Figure::grid(6, channel_pictures(&kernels)?));
+    page.draw(
+        &format!("kernels-{when}"),
+        Figure::grid(6, channel_pictures(&kernels)?),
+    );
     Ok(kernels)
 }
 // ANCHOR_END: maps

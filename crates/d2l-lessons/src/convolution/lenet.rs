@@ -1,8 +1,7 @@
 //! Convolutional neural networks: LeNet (section 6.6).
 
 use crate::{
-    Chapter, Classifier, Lesson, Page, Result, Within,
-    catalogue::Cost,
+    Chapter, Classifier, Cost, Lesson, Page, Result, Within,
     shapes::{print_parameters, print_shapes},
 };
 

@@ -1,7 +1,7 @@
 //! Padding and stride (section 6.3): what they make of a picture's size.
 
 use super::correlation::corr2d;
-use crate::{Chapter, Error, Expect, Lesson, Page, Result, catalogue::Cost, numbers::distance};
+use crate::{Chapter, Cost, Error, Expect, Lesson, Page, Result, numbers::distance};
 use candle_core::{DType, Tensor};
 use d2l_nn::{
     Network,
@@ -51,11 +51,17 @@ fn run(page: &mut Page<'_>) -> Result<()> {
 fn one_layer(page: &mut Page<'_>, layer: &Conv2d, book: [usize; 2]) -> Result<()> {
     let (kernel, padding, stride) = (layer.kernel, layer.padding, layer.stride);
     let what = format!("kernel {kernel:?}, padding {padding:?}, stride {stride:?}");
-    let shape = Network::new("one").add("conv", layer.clone()).output_shape(&[1, 8, 8])?;
+    let shape = Network::new("one")
+        .add("conv", layer.clone())
+        .output_shape(&[1, 8, 8])?;
     let size: Vec<usize> = shape.into_iter().skip(1).collect();
     page.say(format_args!("{what}: {size:?}"));
     for (name, (reached, book)) in ["height", "width"].into_iter().zip(size.into_iter().zip(book)) {
-        page.expect(&format!("{what}: {name}"), Expect::Exactly(book as f64), reached as f64);
+        page.expect(
+            &format!("{what}: {name}"),
+            Expect::Exactly(book as f64),
+            reached as f64,
+        );
     }
 
     let mut rng = page.rng(&what);
@@ -84,7 +90,8 @@ fn one_layer(page: &mut Page<'_>, layer: &Conv2d, book: [usize; 2]) -> Result<()
 /// # Errors
 /// When `x` is no matrix.
 pub fn padded(x: &Tensor, [rows, columns]: [usize; 2]) -> Result<Tensor> {
-    Ok(x.pad_with_zeros(0, rows, rows)?.pad_with_zeros(1, columns, columns)?)
+    Ok(x.pad_with_zeros(0, rows, rows)?
+        .pad_with_zeros(1, columns, columns)?)
 }
 // ANCHOR_END: padded
 

@@ -1,7 +1,7 @@
 //! Pooling (section 6.5): the largest or mean element of each window, from scratch and by d2l-nn's layers.
 
-use crate::{Chapter, Error, Expect, Lesson, Page, Result, catalogue::Cost, numbers::distance};
-use candle_core::{DType, Device, Tensor};
+use crate::{Chapter, Cost, Error, Expect, Lesson, Page, Result, numbers::distance};
+use candle_core::{Device, Tensor};
 use candle_nn::ModuleT;
 use d2l_nn::{
     Network, ParamStore, Rng,
@@ -57,7 +57,12 @@ fn run(page: &mut Page<'_>) -> Result<()> {
     // ANCHOR_END: channels
     page.show("two channels pooled", &pooled);
     beside_the_book(page, "first channel", &pooled.narrow(1, 0, 1)?, &book)?;
-    beside_the_book(page, "second channel", &pooled.narrow(1, 1, 1)?, &[[6.0, 8.0], [14.0, 16.0]])?;
+    beside_the_book(
+        page,
+        "second channel",
+        &pooled.narrow(1, 1, 1)?,
+        &[[6.0, 8.0], [14.0, 16.0]],
+    )?;
     adaptive(page, &x)
 }
 
@@ -83,7 +88,10 @@ fn beside_the_book<const N: usize>(
 ) -> Result<()> {
     let rows = book.len();
     let book = Tensor::from_iter(book.iter().flatten().copied(), &Device::Cpu)?.reshape((rows, N))?;
-    page.show(what, &reached.reshape(((), reached.dims().last().copied().unwrap_or(1)))?);
+    page.show(
+        what,
+        &reached.reshape(((), reached.dims().last().copied().unwrap_or(1)))?,
+    );
     let difference = distance(&reached.flatten_all()?, &book.flatten_all()?)?;
     page.expect(what, Expect::Exactly(0.0), difference);
     Ok(())
@@ -95,7 +103,9 @@ fn layer(layer: impl Into<Layer>, xs: &Tensor) -> Result<Tensor> {
     let shape: Vec<usize> = xs.dims().iter().skip(1).copied().collect();
     let params = ParamStore::new(xs.dtype(), xs.device());
     let network = Network::new("one").add("layer", layer);
-    Ok(network.build(&shape, &params, &Rng::new(0))?.forward_t(xs, false)?)
+    Ok(network
+        .build(&shape, &params, &Rng::new(0))?
+        .forward_t(xs, false)?)
 }
 // ANCHOR_END: layer
 
@@ -133,11 +143,14 @@ pub fn pool2d(x: &Tensor, [h, w]: [usize; 2], kind: PoolKind) -> Result<Tensor> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use candle_core::DType;
     use d2l_nn::ops;
 
     #[test]
     fn it_is_the_librarys_pooling() {
-        let x = Rng::new(2).normal(&[5, 7], 0.0, 1.0, DType::F32, &Device::Cpu).unwrap();
+        let x = Rng::new(2)
+            .normal(&[5, 7], 0.0, 1.0, DType::F32, &Device::Cpu)
+            .unwrap();
         let four = x.unsqueeze(0).unwrap().unsqueeze(0).unwrap();
         for kernel in [[2, 2], [3, 1], [5, 7], [1, 1]] {
             let options = Pool2dOptions {

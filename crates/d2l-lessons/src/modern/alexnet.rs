@@ -1,8 +1,7 @@
 //! Deep convolutional neural networks: AlexNet (section 7.1).
 
 use crate::{
-    Chapter, Classifier, Expect, Lesson, Page, Result, Within,
-    catalogue::Cost,
+    Chapter, Classifier, Cost, Expect, Lesson, Page, Result, Within,
     shapes::{print_parameters, print_shapes},
 };
 use d2l_models::{AlexNet, alexnet};

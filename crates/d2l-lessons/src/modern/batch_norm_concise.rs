@@ -2,8 +2,7 @@
 
 use super::batch_norm_scratch::WITHIN;
 use crate::{
-    Chapter, Classifier, Lesson, Page, Result,
-    catalogue::Cost,
+    Chapter, Classifier, Cost, Lesson, Page, Result,
     shapes::{print_parameters, print_shapes},
 };
 

@@ -1,7 +1,7 @@
 //! Batch normalisation from scratch (section 7.5): the function, a layer around it, and LeNet with that layer.
 
 use crate::{
-    Chapter, Classifier, Error, Expect, Lesson, Page, Result, Within, catalogue::Cost, shapes::print_parameters,
+    Chapter, Classifier, Cost, Error, Expect, Lesson, Page, Result, Within, shapes::print_parameters,
 };
 use candle_core::{DType, Tensor, Var};
 use d2l_models::lenet_bn;
@@ -139,7 +139,11 @@ impl LayerSpec for BatchNorm {
         let shape = match *input {
             [features] => vec![1, features],
             [channels, _, _] => vec![1, channels, 1, 1],
-            _ => return Err(d2l_nn::Error::msg(format!("expects features or a picture, got {input:?}"))),
+            _ => {
+                return Err(d2l_nn::Error::msg(format!(
+                    "expects features or a picture, got {input:?}"
+                )));
+            }
         };
         let fan = Fan::of_weight(&shape);
         Ok(vec![

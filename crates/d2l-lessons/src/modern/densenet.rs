@@ -1,8 +1,7 @@
 //! Densely connected networks: DenseNet (section 7.7).
 
 use crate::{
-    Chapter, Classifier, Lesson, Page, Result, Within,
-    catalogue::Cost,
+    Chapter, Classifier, Cost, Lesson, Page, Result, Within,
     shapes::{print_parameters, print_shapes},
 };
 use d2l_nn::{

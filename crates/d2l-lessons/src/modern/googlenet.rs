@@ -1,8 +1,7 @@
 //! Networks with parallel concatenations: GoogLeNet (section 7.4).
 
 use crate::{
-    Chapter, Classifier, Expect, Lesson, Page, Result, Within,
-    catalogue::Cost,
+    Chapter, Classifier, Cost, Expect, Lesson, Page, Result, Within,
     shapes::{print_parameters, print_shapes},
 };
 use candle_core::DType;
@@ -89,7 +88,8 @@ fn auxiliaries(page: &mut Page<'_>) -> Result<()> {
         ..GoogLeNet::default()
     };
     let params = ParamStore::new(DType::F32, page.device());
-    let model = googlenet_with_auxiliaries(&narrow, 10).build(&[1, 96, 96], &params, &Rng::new(page.seed()))?;
+    let model =
+        googlenet_with_auxiliaries(&narrow, 10).build(&[1, 96, 96], &params, &Rng::new(page.seed()))?;
     let images = page
         .rng("images")
         .uniform(&[2, 1, 96, 96], 0.0, 1.0, DType::F32, page.device())?;

@@ -1,8 +1,7 @@
 //! Network in network: NiN (section 7.3).
 
 use crate::{
-    Chapter, Classifier, Lesson, Page, Result, Within,
-    catalogue::Cost,
+    Chapter, Classifier, Cost, Lesson, Page, Result, Within,
     shapes::{print_parameters, print_shapes},
 };
 use d2l_nn::{

@@ -1,8 +1,7 @@
 //! Residual networks: ResNet (section 7.6).
 
 use crate::{
-    Chapter, Classifier, Lesson, Page, Result, Within,
-    catalogue::Cost,
+    Chapter, Classifier, Cost, Lesson, Page, Result, Within,
     shapes::{print_parameters, print_shapes},
 };
 use d2l_models::{ModelOptions, ResNet, resnet};

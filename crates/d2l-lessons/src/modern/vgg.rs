@@ -1,8 +1,7 @@
 //! Networks using blocks: VGG (section 7.2).
 
 use crate::{
-    Chapter, Classifier, Lesson, Page, Result, Within,
-    catalogue::Cost,
+    Chapter, Classifier, Cost, Lesson, Page, Result, Within,
     shapes::{print_parameters, print_shapes},
 };
 use d2l_models::{VGG11, VGG13, VGG16, VGG19, Vgg, vgg};
