@@ -53,7 +53,7 @@ fn run(page: &mut Page<'_>) -> Result<()> {
         let (y, gradient) = value_and_gradient(function, &x)?;
         let points =
             |y: &Tensor| -> Result<Vec<(f64, f64)>> { Ok(values(&x)?.into_iter().zip(values(y)?).collect()) };
-        let chart = Chart::new("x", "")
+        let chart = Chart::new("x", "y")
             .title(name)
             .line("f(x)", points(&y)?)
             .dashed("gradient", points(&gradient)?);

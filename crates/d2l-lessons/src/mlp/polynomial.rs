@@ -143,7 +143,7 @@ struct Fit {
 /// Fits a weight per feature to the first half of the examples and watches the loss on the second.
 fn fit(page: &mut Page<'_>, name: &str, features: &Tensor, labels: &Tensor, epochs: u64) -> Result<Fit> {
     let (learning_rate, batch_size) = (0.01, 10);
-    let half = |t: &Tensor, start| t.narrow(0, start, EXAMPLES);
+    let half = |t: &Tensor, start| t.narrow(0, start, EXAMPLES)?.contiguous();
     let (train_x, train_y) = (half(features, 0)?, half(labels, 0)?);
     let (test_x, test_y) = (half(features, EXAMPLES)?, half(labels, EXAMPLES)?);
     // The bias is in the features: the first of them is always 1.

@@ -81,7 +81,7 @@ fn normalised(page: &mut Page<'_>) -> Result<()> {
 /// Batch normalisation of `[batch, features]` or `[batch, channels, height, width]`.
 ///
 /// # Shapes
-/// `gamma`, `beta` and the moving values as the mean: `[1, features]` or `[1, channels, 1, 1]`
+/// `gamma`, `beta` and the moving values: `[features]` or `[channels]`
 ///
 /// # Errors
 /// When the shapes do not fit.
@@ -92,28 +92,28 @@ pub fn batch_norm(
     [moving_mean, moving_var]: [&Var; 2],
     train: bool,
 ) -> candle_core::Result<Tensor> {
+    // A row for each channel, of all that the batch has in it.
+    let by_channel = xs.transpose(0, 1)?.contiguous()?;
+    let rows = by_channel.flatten_from(1)?;
     let normalised = if train {
-        // Over everything but the channels.
-        let mean = mean_by_channel(xs)?;
-        let centered = xs.broadcast_sub(&mean)?;
-        let var = mean_by_channel(&centered.sqr()?)?;
-        move_towards(moving_mean, &mean)?;
-        move_towards(moving_var, &var)?;
+        let mean = rows.mean_keepdim(1)?;
+        let centered = rows.broadcast_sub(&mean)?;
+        let var = centered.sqr()?.mean_keepdim(1)?;
+        move_towards(moving_mean, &mean.squeeze(1)?)?;
+        move_towards(moving_var, &var.squeeze(1)?)?;
         centered.broadcast_div(&(var + EPS)?.sqrt()?)?
     } else {
         // A single picture has no statistics worth the name.
-        let deviation = (moving_var.as_tensor() + EPS)?.sqrt()?;
-        xs.broadcast_sub(moving_mean)?.broadcast_div(&deviation)?
+        let deviation = (moving_var.unsqueeze(1)? + EPS)?.sqrt()?;
+        rows.broadcast_sub(&moving_mean.unsqueeze(1)?)?
+            .broadcast_div(&deviation)?
     };
-    normalised.broadcast_mul(gamma)?.broadcast_add(beta)
-}
-
-fn mean_by_channel(xs: &Tensor) -> candle_core::Result<Tensor> {
-    if xs.rank() == 4 {
-        xs.mean_keepdim((0, 2, 3))
-    } else {
-        xs.mean_keepdim(0)
-    }
+    normalised
+        .broadcast_mul(&gamma.unsqueeze(1)?)?
+        .broadcast_add(&beta.unsqueeze(1)?)?
+        .reshape(by_channel.shape())?
+        .transpose(0, 1)?
+        .contiguous()
 }
 
 fn move_towards(moving: &Var, new: &Tensor) -> candle_core::Result<()> {
@@ -137,8 +137,7 @@ impl LayerSpec for BatchNorm {
 
     fn params(&self, input: &[usize]) -> d2l_nn::Result<Vec<ParamSpec>> {
         let shape = match *input {
-            [features] => vec![1, features],
-            [channels, _, _] => vec![1, channels, 1, 1],
+            [channels] | [channels, _, _] => vec![channels],
             _ => {
                 return Err(d2l_nn::Error::msg(format!(
                     "expects features or a picture, got {input:?}"
@@ -178,10 +177,9 @@ struct Norm {
 impl Norm {
     /// For pictures.
     fn new(channels: usize, page: &Page<'_>) -> Result<Self> {
-        let shape = (1, channels, 1, 1);
         let (zeros, ones) = (
-            Tensor::zeros(shape, DType::F32, page.device())?,
-            Tensor::ones(shape, DType::F32, page.device())?,
+            Tensor::zeros(channels, DType::F32, page.device())?,
+            Tensor::ones(channels, DType::F32, page.device())?,
         );
         Ok(Self {
             gamma: Var::from_tensor(&ones)?,
@@ -215,3 +213,62 @@ pub fn lenet_batch_norm() -> Network {
     network
 }
 // ANCHOR_END: lenet
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::numbers::distance;
+    use candle_core::Device;
+    use d2l_nn::{
+        Rng,
+        ops::{self, BatchNormOptions},
+    };
+
+    /// Output, gradients of xs, gamma and beta, and the moving mean after it.
+    type Step = (Tensor, Vec<Tensor>, Tensor);
+
+    fn step(shape: &[usize], norm: impl Fn(&[Var; 5]) -> Tensor) -> Step {
+        let mut rng = Rng::new(4);
+        let mut var = |shape: &[usize], mean| {
+            let values = rng.normal(shape, mean, 0.5, DType::F32, &Device::Cpu);
+            Var::from_tensor(&values.unwrap()).unwrap()
+        };
+        let channels = [shape[1]];
+        let moving_var = Var::ones(shape[1], DType::F32, &Device::Cpu).unwrap();
+        let vars = [
+            var(shape, 2.0),
+            var(&channels, 1.0),
+            var(&channels, 0.0),
+            var(&channels, 1.5),
+            moving_var,
+        ];
+        let ys = norm(&vars);
+        // A weighted sum: of batch norm's plain sum of squares the gradient is nearly zero.
+        let weights = rng.normal(shape, 0.0, 1.0, DType::F32, &Device::Cpu).unwrap();
+        let store = (&ys * weights).unwrap().sum_all().unwrap().backward().unwrap();
+        let gradients = vars[..3].iter().map(|var| store.get(var).unwrap().clone());
+        let gradients = gradients.collect();
+        (ys, gradients, vars[3].as_tensor().clone())
+    }
+
+    #[test]
+    fn it_is_the_librarys_batch_norm_and_so_are_its_gradients() {
+        for shape in [vec![6, 3], vec![4, 3, 5, 2]] {
+            for train in [true, false] {
+                let mine = step(&shape, |[xs, gamma, beta, mean, var]| {
+                    batch_norm(xs, gamma, beta, [mean, var], train).unwrap()
+                });
+                let options = BatchNormOptions::default();
+                let theirs = step(&shape, |[xs, gamma, beta, mean, var]| {
+                    ops::batch_norm(xs, gamma, beta, mean, var, &options, train).unwrap()
+                });
+                assert!(distance(&mine.0, &theirs.0).unwrap() < 1e-5, "{shape:?} {train}");
+                for (mine, theirs) in mine.1.iter().zip(&theirs.1) {
+                    assert!(distance(mine, theirs).unwrap() < 1e-4, "{shape:?} {train}");
+                }
+                // PyTorch's momentum of 0.1 is the book's 0.9.
+                assert!(distance(&mine.2, &theirs.2).unwrap() < 1e-6, "{shape:?} {train}");
+            }
+        }
+    }
+}

@@ -43,7 +43,7 @@ fn run(page: &mut Page<'_>) -> Result<()> {
     print_shapes(page, &block, &[64, 112, 112], &book)?;
 
     // ANCHOR: model
-    let full = vgg("vgg11", &Vgg::new(&VGG11), 10);
+    let full = vgg("vgg11 of full width", &Vgg::new(&VGG11), 10);
     print_shapes(page, &full, &INPUT, &SHAPES)?;
     print_parameters(page, &full, &INPUT, 128_806_154)?;
     // ANCHOR_END: model
