@@ -77,7 +77,7 @@ pub struct Within {
 
 impl Classifier {
     /// The network `model` with the book's settings on Fashion-MNIST. A quick look is two epochs of 2,000 pictures, or
-    /// for networks of larger pictures one epoch of 32 in batches of 8.
+    /// for networks of larger pictures one epoch of 32 in batches of 16.
     ///
     /// # Errors
     /// When there is no such network.
@@ -85,7 +85,7 @@ impl Classifier {
         let spec = d2l_models::find(model)?;
         let settings = spec.settings;
         let (epochs, batch_size, limit) = if spec.input.last() > Some(&28) {
-            (1, 8, 32)
+            (1, 16, 32)
         } else {
             (2, settings.batch_size, 2_000)
         };

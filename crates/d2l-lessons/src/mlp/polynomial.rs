@@ -23,7 +23,7 @@ pub const LESSON: Lesson = Lesson {
 /// Features: 1, x, x²/2!, …
 pub const MAX_DEGREE: usize = 20;
 /// The weights of the first four; all others are zero.
-pub const TRUE_WEIGHT: [f32; 4] = [5.0, 1.2, -3.4, 5.6];
+pub const TRUE_WEIGHT: [f64; 4] = [5.0, 1.2, -3.4, 5.6];
 const EXAMPLES: usize = 100;
 
 fn run(page: &mut Page<'_>) -> Result<()> {
@@ -54,11 +54,7 @@ fn run(page: &mut Page<'_>) -> Result<()> {
     );
     for (n, (book, reached)) in TRUE_WEIGHT.into_iter().zip(&normal.weight).enumerate() {
         // The fourth is seen least and comes last.
-        page.expect_of_full(
-            &format!("weight {n}"),
-            Expect::near(f64::from(book), 0.25),
-            *reached,
-        );
+        page.expect_of_full(&format!("weight {n}"), Expect::near(book, 0.25), *reached);
     }
 
     // ANCHOR: underfitting
@@ -88,7 +84,7 @@ fn run(page: &mut Page<'_>) -> Result<()> {
     );
 
     // ANCHOR: overfitting
-    let over = fit(page, "overfitting", &features, &labels, page.choose(1500, 200))?;
+    let over = fit(page, "overfitting", &features, &labels, page.choose(1500, 100))?;
     // ANCHOR_END: overfitting
     page.expect_of_full(
         "train loss with 20 features",
@@ -123,7 +119,8 @@ pub fn polynomial_data(n: usize, rng: &Rng) -> Result<(Tensor, Tensor)> {
         features.push(feature.clone());
     }
     let features = Tensor::cat(&features, 1)?;
-    let weight = Tensor::new(&TRUE_WEIGHT, &Device::Cpu)?.unsqueeze(1)?;
+    let weight = Tensor::new(&TRUE_WEIGHT, &Device::Cpu)?.to_dtype(DType::F32)?;
+    let weight = weight.unsqueeze(1)?;
     let noise = rng
         .split("noise")
         .normal(&[n, 1], 0.0, 0.1, DType::F32, &Device::Cpu)?;

@@ -35,6 +35,7 @@ fn run(page: &mut Page<'_>) -> Result<()> {
     let lenet = Classifier {
         name: "lenet-bn with a batch norm of its own",
         network: lenet_batch_norm(),
+        epochs: page.choose(book.epochs, 1),
         ..book
     };
     print_parameters(page, &lenet.network, &lenet.input, 44_878)?;
@@ -101,12 +102,12 @@ pub fn batch_norm(
         let var = centered.sqr()?.mean_keepdim(1)?;
         move_towards(moving_mean, &mean.squeeze(1)?)?;
         move_towards(moving_var, &var.squeeze(1)?)?;
-        centered.broadcast_div(&(var + EPS)?.sqrt()?)?
+        centered.broadcast_mul(&(var + EPS)?.sqrt()?.recip()?)?
     } else {
         // A single picture has no statistics worth the name.
-        let deviation = (moving_var.unsqueeze(1)? + EPS)?.sqrt()?;
+        let scale = (moving_var.unsqueeze(1)? + EPS)?.sqrt()?.recip()?;
         rows.broadcast_sub(&moving_mean.unsqueeze(1)?)?
-            .broadcast_div(&deviation)?
+            .broadcast_mul(&scale)?
     };
     normalised
         .broadcast_mul(&gamma.unsqueeze(1)?)?
