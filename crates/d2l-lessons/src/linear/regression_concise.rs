@@ -94,6 +94,22 @@ pub fn parameter(params: &ParamStore, name: &str) -> Result<Tensor> {
         .ok_or_else(|| Error::Lesson(format!("the model has no parameter `{name}`")))
 }
 
+// ANCHOR: batches
+/// The mini-batches of epoch `epoch` (from 0) that [`fit`] sees, for a loop of one's own.
+pub fn batches(source: &TensorSource, epoch: u64) -> impl Iterator<Item = Result<(Tensor, Tensor)>> {
+    let pairs = source.epoch(epoch, 0).zip(0..);
+    pairs.map(move |(batch, number)| {
+        let failed = |source| d2l_train::Error::Data {
+            epoch: epoch + 1,
+            batch: number,
+            source,
+        };
+        let batch = batch.map_err(failed)?;
+        Ok((batch.xs, batch.ys))
+    })
+}
+// ANCHOR_END: batches
+
 // ANCHOR: fit
 /// Trains `model` to give values, and measures the loss on `test` after every epoch.
 ///
