@@ -12,7 +12,7 @@ use d2l_lessons::{
 use d2l_models::{linear_regression, softmax_regression};
 use d2l_nn::Rng;
 use d2l_train::{
-    Method, Optimizer, Task, TensorSource, TrainOptions, Trainer,
+    Method, Optimizer, Outcome, Task, TensorSource, TrainOptions, Trainer,
     loss::{CrossEntropy, Elementwise, Function},
 };
 
@@ -39,7 +39,7 @@ fn from_scratch(source: &TensorSource, rng: &Rng) -> (Tensor, Tensor) {
 /// The same from the concise side: the mean of `function`.
 fn concisely(source: &TensorSource, rng: &Rng, function: Function, learning_rate: f64) -> (Tensor, Tensor) {
     let (weight, bias) = scratch::initial_parameters(2, rng).unwrap();
-    let (model, params) = concise::build(&linear_regression(1), 2, rng).unwrap();
+    let (model, params) = concise::build(&linear_regression(1), &[2], rng).unwrap();
     params.set("output.weight", &weight.t().unwrap()).unwrap();
     params.set("output.bias", &bias).unwrap();
     let (loss, method) = (Elementwise::mean(function), Method::sgd(learning_rate));
@@ -93,7 +93,7 @@ fn softmax_regression_is_the_same_from_scratch_and_by_either_engine() {
     let [loss, train_accuracy, test_accuracy] = animator.last().unwrap();
 
     for planned in [false, true] {
-        let (model, params) = concise::build(&softmax_regression(10), 784, &Rng::new(5)).unwrap();
+        let (model, params) = concise::build(&softmax_regression(10), &[1, 28, 28], &Rng::new(5)).unwrap();
         let (w, b): (Var, Var) = beginning();
         params.set("output.weight", &w.t().unwrap()).unwrap();
         params.set("output.bias", &b).unwrap();
@@ -103,7 +103,7 @@ fn softmax_regression_is_the_same_from_scratch_and_by_either_engine() {
         if planned {
             trainer.use_plan(&model, 300).unwrap();
         }
-        trainer.fit(&train, Some(&test)).unwrap();
+        assert_eq!(trainer.fit(&train, Some(&test)).unwrap(), Outcome::Finished);
 
         let parameter = |name| concise::parameter(&params, name).unwrap();
         let off = distance(&parameter("output.weight").t().unwrap(), &weight).unwrap();

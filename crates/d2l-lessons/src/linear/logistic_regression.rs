@@ -75,7 +75,7 @@ fn run(page: &mut Page<'_>) -> Result<()> {
     );
 
     // ANCHOR: concise
-    let (model, params) = build(&logistic_regression(), 2, &page.rng("weight"))?;
+    let (model, params) = build(&logistic_regression(), &[2], &page.rng("weight"))?;
     params.set("output.weight", &Tensor::zeros((1, 2), DType::F32, &Device::Cpu)?)?; // to start where we did
     let loss_function = Elementwise::mean(Function::BinaryCrossEntropy);
     fit(
