@@ -283,7 +283,7 @@ fn chart(title: &str, examples: &[Example], line: Perceptron) -> Chart {
     if line.weight == [0.0; 2] {
         return chart;
     }
-    chart.line("the perceptron's line", ends)
+    chart.line("its line", ends)
 }
 
 #[cfg(test)]
