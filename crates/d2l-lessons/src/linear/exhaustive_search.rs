@@ -47,8 +47,8 @@ fn run(page: &mut Page<'_>) -> Result<()> {
     // ANCHOR: descent
     let mut paths = Vec::new();
     for (name, batch_size, learning_rate) in [
-        ("gradient descent", 100, 0.2),
-        ("mini-batches of 10", 10, 0.05),
+        ("gradient descent", 100, 0.5),
+        ("mini-batches of 10", 10, 0.1),
         ("SGD, batches of 1", 1, 0.02),
     ] {
         let path = descend(&xs, &ys, batch_size, learning_rate, 10, &page.rng(name))?;
@@ -57,7 +57,7 @@ fn run(page: &mut Page<'_>) -> Result<()> {
             "{name}: w = {end:.4} after {} steps",
             path.len() - 1
         ));
-        page.expect(&format!("w by {name}"), Expect::near(TRUE_WEIGHT, 0.3), end);
+        page.expect(&format!("w by {name}"), Expect::near(TRUE_WEIGHT, 0.1), end);
         paths.push((name, path));
     }
     // ANCHOR_END: descent

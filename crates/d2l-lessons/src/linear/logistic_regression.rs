@@ -1,7 +1,7 @@
 //! Logistic regression (after section 3.4): two classes, the sigmoid, and a loss that is right for any logit.
 
 use super::{
-    regression_concise::{build, fit, parameter},
+    regression_concise::{batches, build, fit, parameter},
     regression_scratch::{linreg, sgd},
 };
 use crate::{
@@ -47,13 +47,13 @@ fn run(page: &mut Page<'_>) -> Result<()> {
     );
     for epoch in 0..EPOCHS {
         let (mut sum, mut right) = (0.0, 0.0);
-        for batch in train.epoch(epoch, 0) {
-            let batch = batch.map_err(d2l_train::Error::Data)?;
-            let logits = linreg(&batch.xs, &weight, &bias)?;
-            let loss = binary_cross_entropy(&logits, &batch.ys)?.sum_all()?;
-            sgd(&[&weight, &bias], &loss.backward()?, LEARNING_RATE, batch.len)?;
+        for batch in batches(&train, epoch) {
+            let (x, y) = batch?;
+            let logits = linreg(&x, &weight, &bias)?;
+            let loss = binary_cross_entropy(&logits, &y)?.sum_all()?;
+            sgd(&[&weight, &bias], &loss.backward()?, LEARNING_RATE, x.dim(0)?)?;
             sum += scalar(&loss)?;
-            right += count_right(&logits, &batch.ys)?;
+            right += count_right(&logits, &y)?;
         }
         let n = train.examples() as f64;
         page.say(format_args!(
@@ -75,7 +75,7 @@ fn run(page: &mut Page<'_>) -> Result<()> {
     );
 
     // ANCHOR: concise
-    let (model, params) = build(&logistic_regression(), 2, &page.rng("weight"))?;
+    let (model, params) = build(&logistic_regression(), &[2], &page.rng("weight"))?;
     params.set("output.weight", &Tensor::zeros((1, 2), DType::F32, &Device::Cpu)?)?; // to start where we did
     let loss_function = Elementwise::mean(Function::BinaryCrossEntropy);
     fit(

@@ -38,7 +38,7 @@ fn run(page: &mut Page<'_>) -> Result<()> {
             .title(*name)
             .line("loss", curve(values))
             .line("gradient", curve(gradients))
-            .dashed("likelihood exp(-loss)", curve(likelihoods));
+            .dashed("exp(-loss)", curve(likelihoods));
         Ok(Panel::Chart(chart))
     });
     page.draw("losses", Figure::row(panels.collect::<Result<Vec<_>>>()?));

@@ -5,7 +5,7 @@ use super::regression_scratch::sgd;
 use crate::{
     Chapter, Cost, Expect, Figure, Lesson, Page, Result,
     figure::{Chart, Panel, Picture},
-    numbers::{scalar, values},
+    numbers::values,
 };
 use candle_core::{DType, Device, Tensor, Var};
 use d2l_nn::Rng;
@@ -242,8 +242,9 @@ impl Mlp {
 
 /// Points as a tensor `[n, 2]`.
 fn points(points: impl IntoIterator<Item = [f64; 2]>) -> Result<Tensor> {
-    let points: Vec<[f64; 2]> = points.into_iter().collect();
-    Ok(Tensor::new(points, &Device::Cpu)?.to_dtype(DType::F32)?)
+    let coordinates: Vec<f64> = points.into_iter().flatten().collect();
+    let points = Tensor::from_vec(coordinates, ((), 2), &Device::Cpu)?;
+    Ok(points.to_dtype(DType::F32)?)
 }
 
 /// The probability of class +1 over the square from −1.5 to 1.5, the smallest black.
@@ -276,11 +277,13 @@ fn chart(title: &str, examples: &[Example], line: Perceptron) -> Chart {
     } else {
         edges.map(|y| (-(w1 * y + line.bias) / w0, y))
     };
-    Chart::new("x0", "x1")
-        .title(title)
-        .points("class +1", of(1.0))
-        .points("class -1", of(-1.0))
-        .line("the perceptron's line", ends)
+    let chart = Chart::new("x0", "x1").title(title);
+    let chart = chart.points("class +1", of(1.0)).points("class -1", of(-1.0));
+    // After an epoch of XOR the weights are back at 0, and there is no line.
+    if line.weight == [0.0; 2] {
+        return chart;
+    }
+    chart.line("its line", ends)
 }
 
 #[cfg(test)]

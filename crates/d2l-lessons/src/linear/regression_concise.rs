@@ -32,7 +32,7 @@ fn run(page: &mut Page<'_>) -> Result<()> {
     // ANCHOR_END: data
 
     // ANCHOR: training
-    let (model, params) = build(&linear_regression(1), 2, &page.rng("weight"))?;
+    let (model, params) = build(&linear_regression(1), &[2], &page.rng("weight"))?;
     let loss = Elementwise::mean(Function::Squared);
     let history = fit(&model, &params, loss, Method::sgd(0.03), 3, &train, &all)?;
     for epoch in &history {
@@ -72,13 +72,13 @@ fn measured(record: &EpochRecord) -> f64 {
 }
 
 // ANCHOR: build
-/// A network for rows of `inputs` numbers, with its parameters.
+/// A network for inputs of the shape `input` (without the batch), with its parameters.
 ///
 /// # Errors
-/// When the network cannot take such rows.
-pub fn build(network: &Network, inputs: usize, rng: &Rng) -> Result<(Model, ParamStore)> {
+/// When the network cannot take such inputs.
+pub fn build(network: &Network, input: &[usize], rng: &Rng) -> Result<(Model, ParamStore)> {
     let params = ParamStore::new(DType::F32, &Device::Cpu);
-    let model = network.build(&[inputs], &params, rng)?;
+    let model = network.build(input, &params, rng)?;
     Ok((model, params))
 }
 // ANCHOR_END: build
@@ -93,6 +93,22 @@ pub fn parameter(params: &ParamStore, name: &str) -> Result<Tensor> {
         .map(|variable| variable.as_detached_tensor())
         .ok_or_else(|| Error::Lesson(format!("the model has no parameter `{name}`")))
 }
+
+// ANCHOR: batches
+/// The mini-batches of epoch `epoch` (from 0) that [`fit`] sees, for a loop of one's own.
+pub fn batches(source: &TensorSource, epoch: u64) -> impl Iterator<Item = Result<(Tensor, Tensor)>> {
+    let pairs = source.epoch(epoch, 0).zip(0..);
+    pairs.map(move |(batch, number)| {
+        let failed = |source| d2l_train::Error::Data {
+            epoch: epoch + 1,
+            batch: number,
+            source,
+        };
+        let batch = batch.map_err(failed)?;
+        Ok((batch.xs, batch.ys))
+    })
+}
+// ANCHOR_END: batches
 
 // ANCHOR: fit
 /// Trains `model` to give values, and measures the loss on `test` after every epoch.

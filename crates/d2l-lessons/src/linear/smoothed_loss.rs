@@ -22,7 +22,7 @@ fn run(page: &mut Page<'_>) -> Result<()> {
     let (light, strong) = (smooth(&losses, 0.9)?, smooth(&losses, 0.98)?);
     let by_step = |losses: &[f64]| (1u32..).map(f64::from).zip(losses.to_vec()).collect::<Vec<_>>();
     let chart = Chart::new("step", "loss")
-        .points("loss of a batch of one", by_step(&losses))
+        .points("batch of one", by_step(&losses))
         .line("beta 0.9", by_step(&light))
         .line("beta 0.98", by_step(&strong))
         .log_y();

@@ -59,10 +59,10 @@ fn run(page: &mut Page<'_>) -> Result<()> {
         Expect::AtLeast(0.0),
         first.train_loss - last.train_loss,
     );
-    page.expect_of_full("train loss of ten epochs", Expect::AtMost(1.9), last.train_loss);
+    page.expect_of_full("train loss of ten epochs", Expect::AtMost(2.2), last.train_loss);
     page.expect_of_full(
         "test accuracy",
-        Expect::AtLeast(0.6),
+        Expect::AtLeast(0.5),
         last.test_accuracy.unwrap_or(f64::NAN),
     );
     Ok(())

@@ -17,7 +17,7 @@ pub const LESSON: Lesson = Lesson {
 
 fn run(page: &mut Page<'_>) -> Result<()> {
     // ANCHOR: timing
-    let n = page.choose(10_000, 2_000);
+    let n = 10_000;
     let a = Tensor::ones(n, DType::F32, &Device::Cpu)?;
     let b = Tensor::ones(n, DType::F32, &Device::Cpu)?;
 
@@ -26,19 +26,23 @@ fn run(page: &mut Page<'_>) -> Result<()> {
     let loop_seconds = start.elapsed().as_secs_f64();
     page.say(format_args!("element by element: {loop_seconds:.5} sec"));
 
-    let start = Instant::now();
-    let at_once = (&a + &b)?;
-    let vector_seconds = start.elapsed().as_secs_f64();
+    // So short that anything else on the machine would show: the best of a few.
+    let mut vector_seconds = f64::INFINITY;
+    for _ in 0..20 {
+        let start = Instant::now();
+        let _sum = (&a + &b)?;
+        vector_seconds = vector_seconds.min(start.elapsed().as_secs_f64());
+    }
     page.say(format_args!("all at once: {vector_seconds:.7} sec"));
     // ANCHOR_END: timing
     page.expect(
         "distance of the two sums",
         Expect::Exactly(0.0),
-        distance(&by_element, &at_once)?,
+        distance(&by_element, &(&a + &b)?)?,
     );
     page.expect(
         "times faster at once",
-        Expect::AtLeast(5.0),
+        Expect::AtLeast(10.0),
         loop_seconds / vector_seconds.max(1e-9),
     );
 
