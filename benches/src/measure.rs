@@ -204,7 +204,7 @@ fn batch_norm(rows: usize, channels: usize, relu: bool, pass: Pass, time: Durati
     let (mut dx, mut dgamma, mut dbeta) = (y, gamma.clone(), beta.clone());
     Ok(best(time, || {
         let gradients = Gradients {
-            dx: black_box(&mut dx),
+            dx: Some(black_box(&mut dx)),
             dgamma: &mut dgamma,
             dbeta: &mut dbeta,
         };

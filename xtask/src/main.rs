@@ -7,6 +7,9 @@
 
 mod bench;
 mod fetch_data;
+mod lessons;
+mod machine;
+mod workspace;
 
 use std::process::ExitCode;
 
@@ -25,6 +28,8 @@ enum Task {
     Bench(bench::Arguments),
     /// Fetch data sets into the cache, or check that they are there
     FetchData(fetch_data::Arguments),
+    /// Run lessons and write docs/lessons.md from what came of them
+    Lessons(lessons::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -32,6 +37,7 @@ fn main() -> ExitCode {
     let outcome = match Arguments::parse().task {
         Task::Bench(arguments) => bench::run(&arguments),
         Task::FetchData(arguments) => fetch_data::run(&arguments),
+        Task::Lessons(arguments) => lessons::run(&arguments),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,16 +1,20 @@
 //! The command line, as clap sees it: names, types and help texts, and no decisions.
 
+mod find_lr;
 mod inspect;
+mod lesson;
 mod train;
 
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Parser, Subcommand, ValueEnum};
 
+pub(crate) use find_lr::FindLrArgs;
 pub(crate) use inspect::{
-    BenchArgs, CheckpointName, CompletionsArgs, DataArgs, DataCommand, EvalArgs, ExportArgs, FeaturesArgs,
-    LayoutName, ListArgs, ListWhat, PlaceArgs, PlotArgs, PredictArgs, ShowArgs, SplitName, SummaryArgs,
+    BenchArgs, CompletionsArgs, DataArgs, DataCommand, EvalArgs, ExportArgs, FeaturesArgs, LayoutName,
+    ListArgs, ListWhat, PlaceArgs, PlotArgs, PredictArgs, ShowArgs, SplitName, SummaryArgs, WeightsName,
 };
-pub(crate) use train::{DataSourceArgs, FindLrArgs, Settings, TrainArgs};
+pub(crate) use lesson::{LessonArgs, VerifyArgs};
+pub(crate) use train::{DataSourceArgs, Settings, TrainArgs};
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
@@ -70,6 +74,10 @@ pub(crate) enum Command {
     Plot(PlotArgs),
     /// Draw what each convolution of a trained network makes of a picture, and its first kernels.
     Features(FeaturesArgs),
+    /// Run experiments of the book: what its cells print, and its pictures.
+    Lesson(LessonArgs),
+    /// Train to the book's table, and put its figures beside those reached.
+    Verify(VerifyArgs),
     /// Write a run's weights as a safetensors file.
     Export(ExportArgs),
     /// Measure the speed of a network on synthetic data.

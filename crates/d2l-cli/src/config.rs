@@ -1,12 +1,21 @@
 //! The settings of a run: layers (flags over file over book), one check of every field before any work, and the
 //! `config.toml` of a run folder.
 
+mod checkpoint_every;
 mod extras;
+mod faults;
 mod file;
+mod groups;
+mod objective;
 mod resume;
 
+pub(crate) use checkpoint_every::CheckpointEvery;
 pub(crate) use extras::Extras;
+use faults::Faults;
+pub(crate) use faults::Origins;
 pub(crate) use file::{ConfigFile, DataRecord, Record};
+pub(crate) use groups::Groups;
+pub(crate) use objective::Objective;
 pub(crate) use resume::merge_for_resume;
 
 use std::path::PathBuf;
@@ -14,7 +23,7 @@ use std::path::PathBuf;
 use candle_core::{DType, Device};
 use d2l_data::DatasetSpec;
 use d2l_models::{ModelError, ModelOptions, ModelSpec, Task};
-use d2l_nn::{Network, ParamStore};
+use d2l_nn::{ParamStore, Supervised};
 use d2l_train::{Method, Optimizer, Schedule};
 
 use crate::args::Settings;
@@ -33,7 +42,8 @@ const MOST_WORKERS: usize = 256;
 pub(crate) struct Plan {
     pub(crate) spec: &'static ModelSpec,
     pub(crate) options: ModelOptions,
-    pub(crate) network: Network,
+    /// The network, with its auxiliary classifiers if it trains with them.
+    pub(crate) supervised: Supervised,
     pub(crate) dataset: &'static DatasetSpec,
     pub(crate) data_dir: Option<PathBuf>,
     /// Side of the pictures, where they are resized.
@@ -45,6 +55,10 @@ pub(crate) struct Plan {
     pub(crate) shuffle: bool,
     pub(crate) epochs: u64,
     pub(crate) batch_size: usize,
+    /// Batches that make one step.
+    pub(crate) accumulate: usize,
+    pub(crate) objective: Objective,
+    pub(crate) groups: Groups,
     pub(crate) method: Method,
     pub(crate) momentum: f64,
     pub(crate) nesterov: bool,
@@ -63,106 +77,9 @@ pub(crate) struct Plan {
     pub(crate) checkpoint_every: CheckpointEvery,
 }
 
-/// How often a run writes a checkpoint; the end of the run always does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum CheckpointEvery {
-    Epochs(u64),
-    Steps(u64),
-}
-
-impl std::str::FromStr for CheckpointEvery {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let (number, steps) = match (text.strip_suffix("steps"), text.strip_suffix("epochs")) {
-            (Some(number), _) => (number, true),
-            (None, number) => (number.unwrap_or(text), false),
-        };
-        match number.trim().parse() {
-            Ok(n) if n > 0 => Ok(if steps { Self::Steps(n) } else { Self::Epochs(n) }),
-            _ => Err(format!(
-                "expected a number of epochs (`2`) or of steps (`500steps`), got `{text}`"
-            )),
-        }
-    }
-}
-
-impl std::fmt::Display for CheckpointEvery {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Epochs(n) => write!(f, "{n}"),
-            Self::Steps(n) => write!(f, "{n}steps"),
-        }
-    }
-}
-
-/// Says of each setting where it came from, for messages.
-#[derive(Debug, Default)]
-pub(crate) struct Origins {
-    flags: toml::Table,
-    file: Option<(PathBuf, toml::Table)>,
-}
-
-impl Origins {
-    pub(crate) fn new(flags: &Settings, file: Option<(PathBuf, &Settings)>) -> Result<Self> {
-        let file = file
-            .map(|(path, settings)| Ok::<_, Failure>((path, table(settings)?)))
-            .transpose()?;
-        Ok(Self {
-            flags: table(flags)?,
-            file,
-        })
-    }
-
-    fn name(&self, key: &str) -> String {
-        match &self.file {
-            _ if self.flags.contains_key(key) && key != "model" => format!("--{key}"),
-            Some((path, table)) if table.contains_key(key) => format!("`{key}` in {}", path.display()),
-            _ => key.to_owned(),
-        }
-    }
-}
-
 /// Settings as TOML keys; those that are not set are not there.
 pub(crate) fn table(settings: &Settings) -> Result<toml::Table> {
     Ok(toml::Table::try_from(settings)?)
-}
-
-/// Collects what is wrong, a line per bad field.
-struct Faults<'a> {
-    origins: &'a Origins,
-    messages: Vec<String>,
-}
-
-impl Faults<'_> {
-    fn add(&mut self, key: &str, message: impl std::fmt::Display) {
-        self.messages
-            .push(format!("{}: {message}", self.origins.name(key)));
-    }
-
-    fn take<T, E: std::fmt::Display>(&mut self, key: &str, result: Result<T, E>) -> Option<T> {
-        result.map_err(|error| self.add(key, error)).ok()
-    }
-
-    fn at_least(&mut self, key: &str, value: usize, least: usize, most: usize) {
-        if value < least || value > most {
-            let range = if most == usize::MAX {
-                format!("at least {least}")
-            } else {
-                format!("{least} to {most}")
-            };
-            self.add(key, format!("has to be {range}, got {value}"));
-        }
-    }
-
-    fn number(&mut self, key: &str, value: Option<f64>, zero_allowed: bool) {
-        let Some(value) = value else { return };
-        let good = value.is_finite() && (value > 0.0 || zero_allowed && value == 0.0);
-        if !good {
-            let range = if zero_allowed { "at least 0" } else { "above 0" };
-            self.add(key, format!("has to be a number {range}, got {value}"));
-        }
-    }
 }
 
 /// Checks the merged settings and works out what they leave open.
@@ -190,6 +107,8 @@ pub(crate) fn resolve(settings: &Settings, origins: &Origins) -> Result<Plan> {
     faults.at_least("epochs", epochs, 1, usize::MAX);
     let batch_size = settings.batch_size.unwrap_or(spec.settings.batch_size);
     faults.at_least("batch-size", batch_size, 1, usize::MAX);
+    let accumulate = settings.accumulate.unwrap_or(1);
+    faults.at_least("accumulate", accumulate, 1, usize::MAX);
     for (key, limit) in [
         ("train-limit", settings.train_limit),
         ("test-limit", settings.test_limit),
@@ -215,6 +134,8 @@ pub(crate) fn resolve(settings: &Settings, origins: &Origins) -> Result<Plan> {
 
     let clean = faults.messages.is_empty();
     let method = method(settings, spec, &mut faults, clean);
+    let objective = Objective::resolve(settings, dataset, &mut faults);
+    let groups = Groups::resolve(settings, method.as_ref(), &mut faults);
     let schedule_text = settings.schedule.clone().unwrap_or_else(|| "constant".to_owned());
     let schedule = faults.take("schedule", schedule_text.parse::<Schedule>());
     let device = settings.device.as_deref().unwrap_or("auto");
@@ -225,17 +146,23 @@ pub(crate) fn resolve(settings: &Settings, origins: &Origins) -> Result<Plan> {
     let classes = dataset.map(|dataset| dataset.class_names.len());
     let options = faults.take("activation", settings.model_options(classes));
     let options = options.unwrap_or_default();
-    let network = match spec.network(&options) {
-        Ok(network) => Some(network),
+    let supervised = match settings.supervised(spec, &options) {
+        Ok(supervised) => Some(supervised),
         Err(error) => {
             let (ModelError::NoSuchOption { option, .. } | ModelError::BadOption { option, .. }) = &error;
             faults.add(option, &error);
             None
         }
     };
+    if engine == Some(Engine::Plan) && supervised.as_ref().is_some_and(|it| !it.heads.is_empty()) {
+        faults.add(
+            "engine",
+            "a plan has no auxiliary classifiers: leave out `aux`, or let it be autograd",
+        );
+    }
     let sizes = dataset.map(|dataset| sizes(settings, spec, dataset));
-    if let (Some(network), Some((_, input))) = (&network, &sizes)
-        && let Err(error) = network.output_shape(input)
+    if let (Some(supervised), Some((_, input))) = (&supervised, &sizes)
+        && let Err(error) = supervised.output_shape(input)
     {
         let shape = input.map(|n| n.to_string()).join("×");
         faults.add(
@@ -247,7 +174,7 @@ pub(crate) fn resolve(settings: &Settings, origins: &Origins) -> Result<Plan> {
     let (
         Some(dataset),
         Some((resize, input)),
-        Some(network),
+        Some(supervised),
         Some(method),
         Some(schedule),
         Some(device),
@@ -257,7 +184,7 @@ pub(crate) fn resolve(settings: &Settings, origins: &Origins) -> Result<Plan> {
     ) = (
         dataset,
         sizes,
-        network,
+        supervised,
         method,
         schedule,
         device,
@@ -271,7 +198,7 @@ pub(crate) fn resolve(settings: &Settings, origins: &Origins) -> Result<Plan> {
     Ok(Plan {
         spec,
         options,
-        network,
+        supervised,
         dataset,
         data_dir: settings
             .data_dir
@@ -285,6 +212,9 @@ pub(crate) fn resolve(settings: &Settings, origins: &Origins) -> Result<Plan> {
         shuffle: !settings.no_shuffle.unwrap_or(false),
         epochs: epochs as u64,
         batch_size,
+        accumulate,
+        objective,
+        groups,
         method,
         momentum: settings.momentum.unwrap_or(0.0),
         nesterov: settings.nesterov.unwrap_or(false),
@@ -370,6 +300,7 @@ impl Plan {
             no_shuffle: Some(!self.shuffle),
             epochs: Some(self.epochs as usize),
             batch_size: Some(self.batch_size),
+            accumulate: (self.accumulate > 1).then_some(self.accumulate),
             lr: Some(self.method.learning_rate()),
             optimizer: Some(self.method.name().to_owned()),
             momentum: (self.momentum != 0.0).then_some(self.momentum),
@@ -385,6 +316,7 @@ impl Plan {
             hidden: self.options.hidden.clone(),
             activation: self.options.activation.map(|activation| activation.to_string()),
             local_response_norm: self.options.local_response_norm,
+            aux: (!self.supervised.heads.is_empty()).then_some(true),
             device: Some(self.device.to_string()),
             engine: Some(self.engine.to_string()),
             threads: Some(self.threads),
@@ -393,6 +325,8 @@ impl Plan {
             checkpoint_every: Some(self.checkpoint_every.to_string()),
             ..Settings::default()
         };
+        let settings = self.objective.clone().into_settings(settings);
+        let settings = self.groups.clone().into_settings(settings);
         self.extras.clone().into_settings(settings)
     }
 
@@ -403,7 +337,11 @@ impl Plan {
             && self.input == *self.spec.input
             && self.epochs == book.epochs as u64
             && self.batch_size == book.batch_size
+            && self.accumulate == 1
             && self.method == Method::sgd(book.learning_rate)
+            && self.objective == Objective::default()
+            && self.groups == Groups::default()
+            && self.supervised.heads.is_empty()
             && self.schedule == Schedule::default()
             && self.options
                 == ModelOptions {

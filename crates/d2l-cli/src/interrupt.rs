@@ -14,13 +14,18 @@ pub(crate) const INTERRUPTED: u8 = 130;
 /// SIGHUP is left alone: its default ends a run whose terminal has gone (the last checkpoint stays), and under
 /// `nohup` it must stay ignored.
 pub(crate) fn watch() -> Result<Arc<AtomicBool>> {
+    watch_saying("\nstopping after this step and writing a checkpoint; once more stops at once")
+}
+
+/// As [`watch`]; `text` is said at the first signal.
+pub(crate) fn watch_saying(text: &'static str) -> Result<Arc<AtomicBool>> {
     let stop = Arc::new(AtomicBool::new(false));
     let flag = Arc::clone(&stop);
     on_signal(move || {
         if flag.swap(true, Ordering::SeqCst) {
             std::process::exit(i32::from(INTERRUPTED));
         }
-        to_stderr("\nstopping after this step and writing a checkpoint; once more stops at once");
+        to_stderr(text);
     })
     .doing(|| "watching for Ctrl-C")?;
     Ok(stop)

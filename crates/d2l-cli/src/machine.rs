@@ -6,7 +6,10 @@ use std::str::FromStr;
 
 use candle_core::{Device, Tensor};
 use candle_nn::ModuleT;
-use d2l_nn::{Model, plan::Inference};
+use d2l_nn::{
+    Model,
+    plan::{Inference, Mode},
+};
 
 use crate::failure::{Doing, Failure, Result};
 
@@ -121,15 +124,34 @@ impl fmt::Display for Engine {
 }
 
 impl Engine {
-    /// Whether to compute through a plan on `device`.
-    pub(crate) fn plans(self, device: &Device) -> Result<bool> {
+    /// The engine for `model` on `device`, plan or autograd; with `auto`, the reason why a processor is not to plan.
+    /// `heads` says that it trains with auxiliary classifiers.
+    pub(crate) fn choose(
+        self,
+        model: &Model,
+        heads: bool,
+        device: &Device,
+    ) -> Result<(Self, Option<String>)> {
+        let refused = || {
+            if heads {
+                return Some("a plan has no auxiliary classifiers".to_owned());
+            }
+            model.check_plan(Mode::Train).err().map(|error| error.to_string())
+        };
         match self {
+            Self::Autograd => Ok((Self::Autograd, None)),
             Self::Plan if !device.is_cpu() => Err(Failure::usage(format!(
                 "--engine plan runs on the processor only, not on {}",
                 device_name(device)
             ))),
-            Self::Autograd => Ok(false),
-            _ => Ok(device.is_cpu()),
+            Self::Auto if !device.is_cpu() => Ok((Self::Autograd, None)),
+            Self::Plan | Self::Auto => match refused() {
+                None => Ok((Self::Plan, None)),
+                Some(why) if self == Self::Auto => Ok((Self::Autograd, Some(why))),
+                Some(why) => Err(Failure::work(format!(
+                    "--engine plan cannot run this network: {why}; `auto` and `autograd` can"
+                ))),
+            },
         }
     }
 }
@@ -196,6 +218,14 @@ pub(crate) fn in_pool<T: Send>(threads: usize, work: impl FnOnce() -> Result<T> 
     pool.install(work)
 }
 
+/// The memory that programs can still have, where the system tells.
+pub(crate) fn free_memory_bytes() -> Option<u64> {
+    let info = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = info.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kibibytes * 1024)
+}
+
 /// The most memory this process has held so far, where the system tells.
 pub(crate) fn peak_memory_bytes() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
@@ -207,6 +237,11 @@ pub(crate) fn peak_memory_bytes() -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use candle_core::DType;
+    use d2l_nn::{
+        Network, ParamStore, Rng,
+        layers::{Layer, Linear},
+    };
 
     #[test]
     fn device_names_round_trip() {
@@ -224,6 +259,40 @@ mod tests {
     }
 
     #[test]
+    fn auto_goes_through_autograd_where_a_plan_is_refused() {
+        let twin = || Network::new("twin").add("linear", Linear::new(3));
+        let shared = Network::new("twins").add("both", Layer::Branches(vec![twin(), twin()]));
+        let params = ParamStore::new(DType::F32, &Device::Cpu);
+        let shared = shared.build(&[4], &params, &Rng::new(1)).unwrap();
+        let (engine, why) = Engine::Auto.choose(&shared, false, &Device::Cpu).unwrap();
+        assert_eq!(engine, Engine::Autograd);
+        assert!(
+            why.unwrap()
+                .contains("`both.twin.linear.weight` is used by more than one layer")
+        );
+        let Err(Failure::Work(error)) = Engine::Plan.choose(&shared, false, &Device::Cpu) else {
+            panic!("a plan cannot do it")
+        };
+        assert!(error.to_string().contains("--engine plan cannot"), "{error}");
+        assert_eq!(
+            Engine::Autograd.choose(&shared, false, &Device::Cpu).unwrap(),
+            (Engine::Autograd, None)
+        );
+
+        let params = ParamStore::new(DType::F32, &Device::Cpu);
+        let plain = twin().build(&[4], &params, &Rng::new(1)).unwrap();
+        for engine in [Engine::Auto, Engine::Plan] {
+            assert_eq!(
+                engine.choose(&plain, false, &Device::Cpu).unwrap(),
+                (Engine::Plan, None)
+            );
+        }
+        let (engine, why) = Engine::Auto.choose(&plain, true, &Device::Cpu).unwrap();
+        assert!(engine == Engine::Autograd && why.unwrap().contains("auxiliary"));
+        assert!(Engine::Plan.choose(&plain, true, &Device::Cpu).is_err());
+    }
+
+    #[test]
     fn engine_names_round_trip() {
         for name in ["auto", "plan", "autograd"] {
             assert_eq!(name.parse::<Engine>().unwrap().to_string(), name);
@@ -234,8 +303,6 @@ mod tests {
                 .unwrap_err()
                 .contains("expected auto, plan or autograd")
         );
-        assert!(Engine::Auto.plans(&Device::Cpu).unwrap());
-        assert!(!Engine::Autograd.plans(&Device::Cpu).unwrap());
     }
 
     #[test]

@@ -65,6 +65,8 @@ fn run(cli: Cli) -> Result<()> {
         Command::Predict(args) => commands::predict(&args, ui(args.json)),
         Command::Plot(args) => commands::plot(&args, ui(args.json)),
         Command::Features(args) => commands::features(&args, ui(args.json)),
+        Command::Lesson(args) => commands::lesson(&args, ui(args.json)),
+        Command::Verify(args) => commands::verify(&args, ui(args.json)),
         Command::Export(args) => commands::export(&args, ui(args.json)),
         Command::Bench(args) => commands::bench(&args, ui(args.json)),
         Command::Data(args) => commands::data(&args, ui(args.json)),

@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use candle_core::{DType, Device};
 use d2l_data::{DataSet, DatasetSpec};
 use d2l_models::ModelSpec;
-use d2l_nn::{Model, Network, ParamStore, Rng};
+use d2l_nn::{Network, ParamStore, Rng, Supervised, SupervisedModel};
 use d2l_train::{Checkpoint, CheckpointKind, RunFiles};
 
-use crate::args::{CheckpointName, PlaceArgs, Settings};
+use crate::args::{PlaceArgs, Settings, WeightsName};
 use crate::config::{ConfigFile, DataRecord, Record};
 use crate::data::Source;
 use crate::failure::{Failure, Result};
@@ -59,6 +59,14 @@ pub(crate) struct StoredRun {
     pub(crate) dataset: &'static DatasetSpec,
 }
 
+/// Weights of a run.
+pub(crate) struct Weights {
+    /// The checkpoint that they are in.
+    pub(crate) checkpoint: Checkpoint,
+    /// Whether they are the averages that it keeps.
+    averaged: bool,
+}
+
 impl StoredRun {
     /// Reads the configuration of a run.
     pub(crate) fn open(run: &Path) -> Result<Self> {
@@ -82,37 +90,84 @@ impl StoredRun {
         self.files.folder().display().to_string()
     }
 
-    /// A checkpoint. Without a whole `last` one an older one will do, with a warning.
-    pub(crate) fn checkpoint(&self, which: CheckpointName, ui: Ui) -> Result<Checkpoint> {
-        if which == CheckpointName::Best {
-            return Ok(self.files.checkpoints().open(CheckpointKind::Best)?);
-        }
+    /// Weights of the run. Without a whole `last` checkpoint an older one will do, with a warning.
+    pub(crate) fn weights(&self, which: WeightsName, ui: Ui) -> Result<Weights> {
+        let averaged = match which {
+            WeightsName::Last => false,
+            WeightsName::Best => {
+                let checkpoint = self.files.checkpoints().open(CheckpointKind::Best)?;
+                return Ok(Weights {
+                    checkpoint,
+                    averaged: false,
+                });
+            }
+            WeightsName::Ema | WeightsName::Swa => {
+                self.check_averages(which)?;
+                true
+            }
+        };
         let (checkpoint, fallback) = self.files.newest_checkpoint();
-        match (checkpoint, fallback) {
-            (Some(checkpoint), None) => Ok(checkpoint),
+        let checkpoint = match (checkpoint, fallback) {
+            (Some(checkpoint), None) => checkpoint,
             (Some(checkpoint), Some(fallback)) => {
                 ui.warn(&fallback);
-                Ok(checkpoint)
+                checkpoint
             }
-            (None, Some(fallback)) => Err(Failure::work(fallback)),
-            (None, None) => Err(Failure::work(format!(
-                "{} has no checkpoint yet; `d2l train --resume {0}` starts it",
-                self.name()
-            ))),
+            (None, Some(fallback)) => return Err(Failure::work(fallback)),
+            (None, None) => {
+                return Err(Failure::work(format!(
+                    "{} has no checkpoint yet; `d2l train --resume {0}` starts it",
+                    self.name()
+                )));
+            }
+        };
+        Ok(Weights { checkpoint, averaged })
+    }
+
+    /// Refuses averaged weights of a kind that the run does not keep.
+    fn check_averages(&self, which: WeightsName) -> Result<()> {
+        let (kept, option, value) = match which {
+            WeightsName::Swa => (self.settings.swa.is_some(), "swa", "EPOCH"),
+            _ => (self.settings.ema.is_some(), "ema", "DECAY"),
+        };
+        if kept {
+            return Ok(());
         }
+        Err(Failure::work(format!(
+            "--weights {option}: {} keeps no such average; only a run of `d2l train --{option} {value}` does",
+            self.name()
+        )))
+    }
+
+    /// The description of the network, with the auxiliary classifiers that it was trained with.
+    fn supervised(&self) -> Result<Supervised> {
+        let options = self.settings.model_options(Some(self.record.classes.len()))?;
+        Ok(self.settings.supervised(self.spec, &options)?)
     }
 
     /// The description of the network.
     pub(crate) fn network(&self) -> Result<Network> {
-        let options = self.settings.model_options(Some(self.record.classes.len()))?;
-        Ok(self.spec.network(&options)?)
+        Ok(self.supervised()?.network)
     }
 
-    /// The network with the weights of a checkpoint.
-    pub(crate) fn model(&self, checkpoint: &Checkpoint, device: &Device) -> Result<(Model, ParamStore)> {
+    /// The network with weights of the run.
+    pub(crate) fn model(&self, weights: &Weights, device: &Device) -> Result<(SupervisedModel, ParamStore)> {
         let params = ParamStore::new(DType::F32, device);
-        let model = self.network()?.build(&self.record.input, &params, &Rng::new(0))?;
-        checkpoint.load_weights(&params)?;
+        let model = self
+            .supervised()?
+            .build(&self.record.input, &params, &Rng::new(0))?;
+        weights.checkpoint.load_weights(&params)?;
+        if weights.averaged {
+            let averages = weights.checkpoint.averages(&params)?;
+            let Some(averages) = averages.filter(|averages| averages.moments() > 0) else {
+                return Err(Failure::work(format!(
+                    "{} has averaged no weights yet: it has done {} epochs",
+                    self.name(),
+                    weights.checkpoint.position().epoch
+                )));
+            };
+            averages.load_into(&params)?;
+        }
         Ok((model, params))
     }
 

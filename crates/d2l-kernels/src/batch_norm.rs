@@ -69,8 +69,8 @@ pub struct MomentsMut<'a> {
 /// Where the backward functions write; everything is overwritten.
 #[derive(Debug)]
 pub struct Gradients<'a> {
-    /// `[rows][channels]`
-    pub dx: &'a mut [f32],
+    /// `[rows][channels]`, where the input's gradient is wanted
+    pub dx: Option<&'a mut [f32]>,
     /// `[channels]`
     pub dgamma: &'a mut [f32],
     /// `[channels]`
@@ -97,7 +97,9 @@ impl BatchNorm<'_> {
     }
 
     fn check_gradients(&self, operation: &'static str, gradients: &Gradients<'_>) -> Result<(), ShapeError> {
-        ShapeError::check_len(operation, "dx", self.rows * self.channels, gradients.dx.len())?;
+        if let Some(dx) = &gradients.dx {
+            ShapeError::check_len(operation, "dx", self.rows * self.channels, dx.len())?;
+        }
         ShapeError::check_len(operation, "dgamma", self.channels, gradients.dgamma.len())?;
         ShapeError::check_len(operation, "dbeta", self.channels, gradients.dbeta.len())
     }

@@ -4,7 +4,7 @@ mod list;
 
 pub use list::REGISTRY;
 
-use d2l_nn::{Network, layers::Activation};
+use d2l_nn::{Head, Network, Supervised, layers::Activation};
 
 /// What a model predicts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,8 +104,10 @@ pub struct ModelSpec {
     /// What the book reports.
     pub expected: Option<Expected>,
     describe: Describe,
+    heads: Option<DescribeHeads>,
 }
 
+type DescribeHeads = fn(&ModelSpec, &ModelOptions) -> Vec<Head>;
 type Describe = fn(&ModelSpec, &ModelOptions) -> Result<Network, ModelError>;
 
 impl ModelSpec {
@@ -133,6 +135,22 @@ impl ModelSpec {
             return Err(bad("hidden", "sizes of 1 to 16777216", format!("{hidden:?}")));
         }
         (self.describe)(self, options)
+    }
+
+    /// The network with the auxiliary classifiers of its paper ([`Supervised`]).
+    ///
+    /// # Errors
+    /// As [`Self::network`], or when the model has none.
+    pub fn supervised(&self, options: &ModelOptions) -> Result<Supervised, ModelError> {
+        let network = self.network(options)?;
+        let heads = self.heads.ok_or(ModelError::NoSuchOption {
+            model: self.name,
+            option: "aux",
+        })?;
+        Ok(Supervised {
+            network,
+            heads: heads(self, options),
+        })
     }
 
     fn outputs(&self, options: &ModelOptions) -> usize {

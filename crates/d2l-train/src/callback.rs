@@ -1,6 +1,6 @@
 //! Everything a run does beside training: hooks around its parts.
 
-use crate::{Flow, Outcome, Result, Run, metrics::Evaluation};
+use crate::{Flow, Outcome, Result, Run, StepGradients, metrics::Evaluation};
 
 /// Something that happens around the fit, its epochs, its batches and its evaluations. All hooks do nothing unless
 /// written.
@@ -32,7 +32,8 @@ pub trait Callback {
         Ok(Flow::Continue)
     }
 
-    /// Before a training batch; a stop leaves it untrained.
+    /// Before a training step; a stop leaves its batch untrained. A step has one batch, unless
+    /// [`crate::TrainOptions::accumulate`] says more.
     ///
     /// # Errors
     /// As the callback wants.
@@ -41,7 +42,16 @@ pub trait Callback {
         Ok(Flow::Continue)
     }
 
-    /// After a training batch and its step.
+    /// When the gradients of a step are there and not yet clipped.
+    ///
+    /// # Errors
+    /// As the callback wants.
+    fn after_backward(&mut self, gradients: &StepGradients<'_>) -> Result<()> {
+        let _ = gradients;
+        Ok(())
+    }
+
+    /// After a training step, all of whose batches are done.
     ///
     /// # Errors
     /// As the callback wants.

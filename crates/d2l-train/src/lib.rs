@@ -17,6 +17,7 @@ pub mod plot;
 mod run;
 mod run_dir;
 pub mod schedule;
+mod step_gradients;
 pub mod tensorboard;
 mod trainer;
 
@@ -33,4 +34,5 @@ pub use optim::{Method, Optimizer};
 pub use run::{Clip, Position, Progress, RandomState, Run, Stage, Task, TrainOptions, Warning};
 pub use run_dir::{RunDir, RunFiles};
 pub use schedule::Schedule;
+pub use step_gradients::StepGradients;
 pub use trainer::Trainer;

@@ -1,6 +1,6 @@
 //! Losses: what [`crate::Trainer`] minimises.
 
-use candle_core::{Result, Tensor};
+use candle_core::{DType, Device, Result, Tensor};
 use d2l_nn::ops;
 pub use d2l_nn::ops::{CrossEntropyOptions, ElementLoss as Function, Reduction};
 
@@ -18,6 +18,16 @@ pub trait Loss {
     /// metrics per example follow from it.
     fn reduction(&self) -> Reduction {
         Reduction::Mean
+    }
+
+    /// What the batch's mean weighs beside those of the other batches of a step ([`crate::TrainOptions::accumulate`]):
+    /// what it was divided by. The number of examples, unless they count differently.
+    ///
+    /// # Errors
+    /// When the targets cannot be read.
+    fn weight(&self, target: &Tensor, examples: usize) -> Result<f64> {
+        let _ = target;
+        Ok(examples as f64)
     }
 
     /// The options, if this is cross-entropy from logits: a planned step then computes value and gradient in one pass.
@@ -44,6 +54,10 @@ impl Loss for CrossEntropy {
         Ok(ops::cross_entropy(output, target, &self.0)?)
     }
 
+    fn weight(&self, target: &Tensor, examples: usize) -> Result<f64> {
+        weight_of_labels(&self.0, target, examples)
+    }
+
     fn reduction(&self) -> Reduction {
         self.0.reduction
     }
@@ -65,9 +79,41 @@ impl Loss for NegativeLogLikelihood {
         Ok(ops::nll_loss(output, target, &self.0)?)
     }
 
+    fn weight(&self, target: &Tensor, examples: usize) -> Result<f64> {
+        weight_of_labels(&self.0, target, examples)
+    }
+
     fn reduction(&self) -> Reduction {
         self.0.reduction
     }
+}
+
+/// What the mean cross-entropy of labels divides by: the weights of their classes, without the ignored one.
+/// Probabilities count one per row.
+fn weight_of_labels(options: &CrossEntropyOptions, target: &Tensor, examples: usize) -> Result<f64> {
+    let plain = options.class_weights.is_none() && options.ignore_index.is_none();
+    if plain || target.dtype().is_float() {
+        return Ok(examples as f64);
+    }
+    // On the host first: not every device has these types.
+    let host = |tensor: &Tensor| tensor.to_device(&Device::Cpu)?.flatten_all();
+    let weights = options.class_weights.as_ref();
+    let weights = weights
+        .map(|weights| host(weights)?.to_dtype(DType::F64)?.to_vec1::<f64>())
+        .transpose()?;
+    let labels = host(target)?.to_dtype(DType::I64)?.to_vec1::<i64>()?;
+    let counted = labels
+        .into_iter()
+        .filter(|&label| Some(label) != options.ignore_index);
+    // A label that is no class is refused by the loss itself.
+    let weight = |label: i64| match &weights {
+        Some(weights) => usize::try_from(label)
+            .ok()
+            .and_then(|class| weights.get(class))
+            .copied(),
+        None => Some(1.0),
+    };
+    Ok(counted.filter_map(weight).sum())
 }
 
 /// A loss that is computed element by element, from outputs and targets of the same shape.
@@ -127,7 +173,6 @@ pub(crate) fn scalar(loss: Tensor) -> crate::Result<Tensor> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use candle_core::Device;
 
     #[test]
     fn losses_by_hand() {

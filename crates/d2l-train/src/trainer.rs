@@ -1,21 +1,25 @@
 //! The loop: fit → epoch → batch. Everything else is a [`Callback`].
 
 use crate::{
-    Batch, BatchSource, Callback, Checkpoint, Error, Flow, Optimizer, Outcome, RandomState, Result, Run,
-    TrainOptions,
-    engine::Planned,
-    loss::{Loss, scalar},
+    Batch, BatchSource, Batches, Callback, Checkpoint, Error, Flow, Optimizer, Outcome, RandomState, Result,
+    Run, StepGradients, TrainOptions,
+    engine::{Autograd, Engine, Forward, Planned, Shares, explain},
+    loss::Loss,
     metrics::{EpochRecord, evaluate_with},
     run::{DataSize, Stage},
 };
 use candle_nn::ModuleT;
-use d2l_nn::{Model, ParamStore};
+use d2l_nn::{Model, ParamStore, SupervisedModel};
 use std::time::Instant;
 
 /// Trains a model: see the [crate]'s example.
 pub struct Trainer<'a> {
     model: &'a dyn ModuleT,
+    /// The model with heads on the side, if it trains with them.
+    supervised: Option<&'a SupervisedModel>,
     loss: Box<dyn Loss + 'a>,
+    /// What evaluations measure instead of the loss.
+    evaluation_loss: Option<Box<dyn Loss + 'a>>,
     callbacks: Vec<Box<dyn Callback + 'a>>,
     run: Run<'a>,
 }
@@ -36,7 +40,9 @@ impl<'a> Trainer<'a> {
         let run = Run::new(params, optimizer, loss.reduction(), options);
         Ok(Self {
             model,
+            supervised: None,
             loss: Box::new(loss),
+            evaluation_loss: None,
             callbacks: Vec::new(),
             run,
         })
@@ -47,11 +53,34 @@ impl<'a> Trainer<'a> {
     /// [`Self::resume`].
     ///
     /// # Errors
-    /// When the model cannot be planned, such as on another device than the CPU.
+    /// When the model cannot be planned, such as on another device than the CPU, or trains with auxiliary classifiers.
     pub fn use_plan(&mut self, model: &'a Model, batch_size: usize) -> Result<&mut Self> {
+        if self.supervised.is_some() {
+            return Err(no_plan_of_auxiliaries());
+        }
         self.run.planned = Some(Planned::new(model, batch_size)?);
         self.run.adopt_optimizer_state()?;
         Ok(self)
+    }
+
+    /// Trains with the auxiliary classifiers of `model`, whose main network must be the trainer's model: their weighted
+    /// losses are added to the training loss that is minimised and reported. Evaluations do not see them.
+    ///
+    /// # Errors
+    /// When the steps go through a plan.
+    pub fn use_auxiliaries(&mut self, model: &'a SupervisedModel) -> Result<&mut Self> {
+        if self.run.planned.is_some() {
+            return Err(no_plan_of_auxiliaries());
+        }
+        self.supervised = Some(model);
+        Ok(self)
+    }
+
+    /// Measures evaluations with another loss than that of the training, such as one without label smoothing, so that
+    /// runs can be compared.
+    pub fn evaluation_loss(&mut self, loss: impl Loss + 'a) -> &mut Self {
+        self.evaluation_loss = Some(Box::new(loss));
+        self
     }
 
     /// Adds a callback.
@@ -126,7 +155,7 @@ impl<'a> Trainer<'a> {
             && let Some(batch) = batches.next()
         {
             let batch = batch.map_err(|source| self.data_error(source))?;
-            flow = self.batch(&batch)?;
+            flow = self.step(batch, &mut batches)?;
             self.run.leave_out();
         }
         if flow.stops() {
@@ -146,57 +175,71 @@ impl<'a> Trainer<'a> {
         self.fire(|callback, run| callback.after_epoch(run))
     }
 
-    fn batch(&mut self, batch: &Batch) -> Result<Flow> {
+    /// A step with `first` and, where gradients are accumulated, as many of the batches that follow as it takes.
+    fn step(&mut self, first: Batch, rest: &mut Batches<'_>) -> Result<Flow> {
         let flow = self.fire(|callback, run| callback.before_batch(run))?;
         if flow.stops() {
             return Ok(flow);
         }
-        match self.run.planned {
-            Some(_) => self.planned_step(batch)?,
-            None => self.autograd_step(batch)?,
-        }
-        self.run.advance(batch.len);
+        let mut planned = self.run.planned.take();
+        let result = match &mut planned {
+            Some(planned) => self.step_through(planned, first, rest),
+            None => {
+                let forward = self
+                    .supervised
+                    .map_or(Forward::Module(self.model), Forward::Supervised);
+                self.step_through(&mut Autograd::new(forward), first, rest)
+            }
+        };
+        self.run.planned = planned;
+        result?;
         self.fire(|callback, run| callback.after_batch(run))
     }
 
-    fn autograd_step(&mut self, batch: &Batch) -> Result<()> {
-        let output = self.model.forward_t(&batch.xs, true)?;
-        let loss = scalar(self.loss.loss(&output, &batch.ys)?)?;
-        let recorded = self.run.record(&loss, &output, batch);
-        let mut gradients = self.run.optimizer.gradients(&loss.backward()?)?;
-        recorded.map_err(|error| gradients.explain(error))?;
-        let norm = gradients.clip(&self.run.options.clip)?;
-        if let Some(norm) = norm.filter(|norm| !norm.is_finite()) {
-            return Err(gradients.explain(self.run.non_finite("the gradient norm", norm, None)));
-        }
-        let learning_rate = self.run.learning_rate();
-        self.run.optimizer.step(&gradients, learning_rate)
-    }
-
-    fn planned_step(&mut self, batch: &Batch) -> Result<()> {
-        let Some(mut planned) = self.run.planned.take() else {
-            return Ok(());
-        };
-        let result = self.step_of_plan(&mut planned, batch);
-        self.run.planned = Some(planned);
-        result
-    }
-
-    fn step_of_plan(&mut self, planned: &mut Planned<'a>, batch: &Batch) -> Result<()> {
+    fn step_through(&mut self, engine: &mut dyn Engine, first: Batch, rest: &mut Batches<'_>) -> Result<()> {
+        let examples = self.accumulate(engine, first, rest)?;
         let run = &mut self.run;
-        let step = planned.step(batch, self.loss.as_ref(), run.options.task)?;
-        if !step.loss.is_finite() {
-            // The error looks at the parameters.
-            planned.push()?;
+        let gradients = StepGradients {
+            engine,
+            epoch: run.epoch(),
+            step: run.step() + 1,
+            ends_epoch: run.position.batch + run.batches_in_hand == run.size.batches,
+        };
+        for callback in &mut self.callbacks {
+            callback.after_backward(&gradients)?;
         }
-        run.record_value(step.loss, step.correct, batch)
-            .map_err(|error| planned.explain(error))?;
-        let norm = planned.clip(&run.options.clip);
+        let norm = engine.clip(&run.options.clip)?;
         if let Some(norm) = norm.filter(|norm| !norm.is_finite()) {
-            return Err(planned.explain(run.non_finite("the gradient norm", norm, None)));
+            return Err(explain(engine, run.non_finite("the gradient norm", norm, None)));
         }
         let learning_rate = run.learning_rate();
-        planned.update(&mut run.optimizer, learning_rate)
+        engine.update(&mut run.optimizer, learning_rate)?;
+        run.advance(examples);
+        Ok(())
+    }
+
+    /// The gradients of a step's batches, as if they were one; returns the number of their examples.
+    fn accumulate(&mut self, engine: &mut dyn Engine, first: Batch, rest: &mut Batches<'_>) -> Result<usize> {
+        let mut shares = Shares::new(self.run.reduction);
+        let (mut examples, mut next) = (0, Some(Ok(first)));
+        self.run.batches_in_hand = 0;
+        while let Some(batch) = next {
+            let batch = batch.map_err(|source| self.data_error(source))?;
+            // A step's only batch weighs nothing beside others.
+            let weight = match self.run.options.accumulate {
+                1 => 1.0,
+                _ => self.loss.weight(&batch.ys, batch.len)?,
+            };
+            let share = shares.next(weight);
+            engine
+                .backward(&mut self.run, self.loss.as_ref(), &batch, share)
+                .map_err(|error| explain(engine, error))?;
+            examples += batch.len;
+            self.run.batches_in_hand += 1;
+            let more = self.run.batches_in_hand < self.run.options.accumulate;
+            next = if more { rest.next() } else { None };
+        }
+        Ok(examples)
     }
 
     /// Evaluates and ends the epoch. A stop leaves the epoch open, so that a resumed run evaluates again.
@@ -215,9 +258,12 @@ impl<'a> Trainer<'a> {
         let Self {
             model,
             loss,
+            evaluation_loss,
             callbacks,
             run,
+            ..
         } = self;
+        let loss = evaluation_loss.as_ref().unwrap_or(loss);
         let model = planned
             .as_deref()
             .map_or(*model, |planned| planned as &dyn ModuleT);
@@ -246,7 +292,7 @@ impl<'a> Trainer<'a> {
     fn data_error(&self, source: crate::BoxError) -> Error {
         Error::Data {
             epoch: self.run.epoch(),
-            batch: self.run.position.batch,
+            batch: self.run.batch_in_hand(),
             source,
         }
     }
@@ -257,6 +303,10 @@ impl<'a> Trainer<'a> {
     ) -> Result<Flow> {
         fire(&mut self.callbacks, &mut self.run, hook)
     }
+}
+
+fn no_plan_of_auxiliaries() -> Error {
+    Error::Invalid("a plan has no auxiliary classifiers: train with them through autograd".into())
 }
 
 /// Shows an event to every callback in order; the first reason to stop wins.

@@ -1,4 +1,4 @@
-//! `cargo xtask bench step` ([`step`]), and `cargo xtask bench kernels`: our kernels and PyTorch's on the layers of the
+//! `cargo xtask bench step` ([`step`]), `cargo xtask bench trainer` ([`trainer`]), and `cargo xtask bench kernels`: our kernels and PyTorch's on the layers of the
 //! model zoo, side by side.
 //!
 //! Two child processes answer the same requests, one JSON value per line: `kernel-bench` of the package
@@ -8,8 +8,10 @@
 mod report;
 mod server;
 mod step;
+mod trainer;
 
-use anyhow::{Context, Result, bail, ensure};
+use crate::workspace;
+use anyhow::{Context, Result, ensure};
 use clap::{Args, Subcommand, ValueEnum};
 use report::{Measurement, Report};
 use serde::Deserialize;
@@ -31,6 +33,8 @@ enum What {
     Kernels(Kernels),
     /// A training step and a forward pass of every network, beside PyTorch's and candle's if asked to
     Step(step::Arguments),
+    /// What the trainer adds to the planned step of LeNet at batch size 256
+    Trainer(trainer::Arguments),
 }
 
 #[derive(Args)]
@@ -92,6 +96,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     match &arguments.what {
         What::Kernels(options) => kernels(options),
         What::Step(options) => step::run(options),
+        What::Trainer(options) => trainer::run(options),
     }
 }
 
@@ -100,7 +105,7 @@ fn kernels(options: &Kernels) -> Result<()> {
         options.rounds > 0 && options.threads > 0,
         "--rounds and --threads must be at least 1"
     );
-    let program = build(&["--package", "d2l-benches", "--bin", "kernel-bench"])?;
+    let program = workspace::build(&["--package", "d2l-benches", "--bin", "kernel-bench"])?;
     let listings = list(&program)?;
     let listings: Vec<_> = listings
         .into_iter()
@@ -116,7 +121,7 @@ fn kernels(options: &Kernels) -> Result<()> {
     let mut ours = Server::start(Command::new(&program).args(["serve", &threads]))?;
     let mut torch = match options.against {
         Some(Peer::Torch) => {
-            let script = workspace_root().join("benches/torch_kernels.py");
+            let script = workspace::root().join("benches/torch_kernels.py");
             Some(Server::start(
                 Command::new(&options.python).arg(script).arg(&threads),
             )?)
@@ -142,39 +147,9 @@ fn kernels(options: &Kernels) -> Result<()> {
     println!("\n{}", report.means());
     if let Some(path) = &options.json {
         let text = serde_json::to_string_pretty(&report.to_json())?;
-        std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;
+        workspace::write(path, &text)?;
     }
     Ok(())
-}
-
-fn workspace_root() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..")
-}
-
-/// Builds one program of the workspace in release mode; its path.
-fn build(program: &[&str]) -> Result<PathBuf> {
-    let output = Command::new(env!("CARGO"))
-        .current_dir(workspace_root())
-        .args(["build", "--release"])
-        .args(program)
-        .args(["--message-format", "json-render-diagnostics"])
-        .stderr(std::process::Stdio::inherit())
-        .output()
-        .context("cannot run cargo")?;
-    if !output.status.success() {
-        bail!("`cargo build --release {}` failed", program.join(" "));
-    }
-    String::from_utf8_lossy(&output.stdout)
-        .lines()
-        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
-        .filter_map(|message| {
-            message
-                .get("executable")
-                .and_then(Value::as_str)
-                .map(PathBuf::from)
-        })
-        .next_back()
-        .context("cargo named no program")
 }
 
 fn list(program: &PathBuf) -> Result<Vec<Listing>> {

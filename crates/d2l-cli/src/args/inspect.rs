@@ -27,6 +27,8 @@ pub(crate) enum ListWhat {
     Models,
     /// The data sets.
     Datasets,
+    /// The lessons.
+    Lessons,
 }
 
 /// `d2l summary`.
@@ -128,8 +130,11 @@ pub(crate) struct ShowArgs {
 #[command(after_help = "\
 Examples:
   d2l eval lenet
-  d2l eval runs/lenet --split train --checkpoint best
-  d2l eval lenet --json | jq .accuracy")]
+  d2l eval runs/lenet --split train --weights best
+  d2l eval lenet --weights ema             the averaged weights of a run with --ema
+  d2l eval lenet --json | jq .accuracy
+
+The loss is plain cross-entropy, whatever loss the run was trained with.")]
 pub(crate) struct EvalArgs {
     /// A run folder, or a name under runs/.
     pub(crate) run: PathBuf,
@@ -138,9 +143,9 @@ pub(crate) struct EvalArgs {
     #[arg(long, value_name = "SPLIT", default_value = "test")]
     pub(crate) split: SplitName,
 
-    /// Which weights: `last` or `best`.
-    #[arg(long, value_name = "NAME", default_value = "last")]
-    pub(crate) checkpoint: CheckpointName,
+    /// Which weights: `last`, `best`, or the averaged ones of a run with --ema or --swa, `ema` or `swa`.
+    #[arg(long, alias = "checkpoint", value_name = "NAME", default_value = "last")]
+    pub(crate) weights: WeightsName,
 
     /// Examples per step; the result does not depend on it beyond rounding.
     #[arg(long, value_name = "N")]
@@ -155,13 +160,29 @@ pub(crate) struct EvalArgs {
     pub(crate) json: bool,
 }
 
-/// Which checkpoint of a run.
+/// Which weights of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum CheckpointName {
+pub(crate) enum WeightsName {
     /// The latest.
     Last,
-    /// The one with the best test figures.
+    /// Those with the best test figures.
     Best,
+    /// The moving average of all steps.
+    Ema,
+    /// The mean of the epochs.
+    Swa,
+}
+
+impl WeightsName {
+    /// As the option takes it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Last => "last",
+            Self::Best => "best",
+            Self::Ema => "ema",
+            Self::Swa => "swa",
+        }
+    }
 }
 
 /// Device, threads and data of the commands that use a trained network.
@@ -211,9 +232,9 @@ pub(crate) struct PredictArgs {
     #[arg(long, value_name = "K", default_value_t = 3)]
     pub(crate) top: usize,
 
-    /// Which weights: `last` or `best`.
-    #[arg(long, value_name = "NAME", default_value = "last")]
-    pub(crate) checkpoint: CheckpointName,
+    /// Which weights: `last`, `best`, or the averaged ones of a run with --ema or --swa, `ema` or `swa`.
+    #[arg(long, alias = "checkpoint", value_name = "NAME", default_value = "last")]
+    pub(crate) weights: WeightsName,
 
     /// Where to compute and where the data may come from.
     #[command(flatten)]
@@ -253,9 +274,9 @@ pub(crate) struct FeaturesArgs {
     #[arg(long, conflicts_with = "test")]
     pub(crate) invert: bool,
 
-    /// Which weights: `last` or `best`.
-    #[arg(long, value_name = "NAME", default_value = "last")]
-    pub(crate) checkpoint: CheckpointName,
+    /// Which weights: `last`, `best`, or the averaged ones of a run with --ema or --swa, `ema` or `swa`.
+    #[arg(long, alias = "checkpoint", value_name = "NAME", default_value = "last")]
+    pub(crate) weights: WeightsName,
 
     /// Where to compute and where the data may come from.
     #[command(flatten)]
@@ -301,9 +322,9 @@ pub(crate) struct ExportArgs {
     #[arg(short, long, value_name = "FILE.safetensors")]
     pub(crate) output: PathBuf,
 
-    /// Which weights: `last` or `best`.
-    #[arg(long, value_name = "NAME", default_value = "last")]
-    pub(crate) checkpoint: CheckpointName,
+    /// Which weights: `last`, `best`, or the averaged ones of a run with --ema or --swa, `ema` or `swa`.
+    #[arg(long, alias = "checkpoint", value_name = "NAME", default_value = "last")]
+    pub(crate) weights: WeightsName,
 
     /// Names of the tensors.
     #[arg(long, value_name = "LAYOUT", default_value = "d2l")]

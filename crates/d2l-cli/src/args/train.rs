@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use d2l_models::ModelOptions;
-use d2l_nn::layers::Activation;
+use d2l_models::{ModelError, ModelOptions, ModelSpec};
+use d2l_nn::{Supervised, layers::Activation};
 use serde::{Deserialize, Serialize};
 
 /// `d2l train`. Of an option given twice the last one counts.
@@ -18,6 +18,11 @@ Examples:
   d2l train lenet --optimizer adam --lr 0.001 --schedule cosine
   d2l train resnet18 --schedule one-cycle --lr 0.2 --tensorboard
   d2l train lenet --train-limit 2000 --epochs 1     a quick look
+  d2l train resnet18 --batch-size 64 --accumulate 4      steps of 256 examples, memory of 64
+  d2l train lenet --label-smoothing 0.1 --class-weights balanced
+  d2l train lenet --init-from old.safetensors --freeze 'conv*' --lr-scale 'linear3.*=10'
+  d2l train lenet --dry-run                what would run, with one step of it; nothing is written
+  d2l train lenet --overfit-batch --lr 1   can it learn a single batch at all?
   d2l train --resume lenet                 go on where runs/lenet was stopped
   d2l train --resume lenet --epochs 20     and further than it was meant to go
   d2l train --config runs/lenet/config.toml --name again     the same run once more
@@ -29,6 +34,15 @@ pub(crate) struct TrainArgs {
     /// What the run is to be.
     #[command(flatten)]
     pub(crate) settings: Settings,
+
+    /// Load, build, say what would run and what memory it takes, do one step and evaluate one batch; write nothing.
+    #[arg(long, help_heading = "Checks", conflicts_with_all = ["resume", "overfit_batch"])]
+    pub(crate) dry_run: bool,
+
+    /// Train on the first batch alone, over and over, and say whether it was learned; write nothing. Whoever cannot
+    /// learn one batch has a mistake in the model, the loss or the learning rate.
+    #[arg(long, help_heading = "Checks", conflicts_with_all = ["resume", "name", "out", "overwrite"])]
+    pub(crate) overfit_batch: bool,
 
     /// Never use the network.
     #[arg(long, help_heading = "Data")]
@@ -60,81 +74,6 @@ pub(crate) struct TrainArgs {
     pub(crate) config: Option<PathBuf>,
 
     /// Print one JSON object a line instead of text: the steps and epochs of metrics.jsonl, then a summary.
-    #[arg(long, help_heading = "Output")]
-    pub(crate) json: bool,
-}
-
-/// `d2l find-lr`.
-#[derive(Args, Debug)]
-#[command(after_help = "\
-Examples:
-  d2l find-lr lenet                        a picture of the loss by the learning rate, and a suggestion
-  d2l find-lr lenet --optimizer adam -o adam.png
-  d2l find-lr resnet18 --from 1e-4 --to 1 --steps 100
-
-A short training at rates that grow step by step: a good rate is where the loss falls fastest, well below
-the one where it explodes. No run is made, and no weights are kept.")]
-pub(crate) struct FindLrArgs {
-    /// The network to train: a name from `d2l list models`.
-    pub(crate) model: String,
-
-    /// Data set to train on [default: the model's].
-    #[arg(long, value_name = "NAME", help_heading = "Data")]
-    pub(crate) dataset: Option<String>,
-
-    /// Where data may come from.
-    #[command(flatten)]
-    pub(crate) source: DataSourceArgs,
-
-    /// Examples per step.
-    #[arg(short, long, value_name = "N", help_heading = "Training")]
-    pub(crate) batch_size: Option<usize>,
-
-    /// Optimiser: sgd, adam, adamw, rmsprop, adagrad or adadelta.
-    #[arg(long, value_name = "NAME", help_heading = "Training")]
-    pub(crate) optimizer: Option<String>,
-
-    /// Momentum of sgd or rmsprop.
-    #[arg(long, value_name = "X", help_heading = "Training")]
-    pub(crate) momentum: Option<f64>,
-
-    /// Weight decay (L2 penalty; decoupled for adamw).
-    #[arg(long, value_name = "X", help_heading = "Training")]
-    pub(crate) weight_decay: Option<f64>,
-
-    /// Multiple of the channels of the paper's network, for models that come in widths.
-    #[arg(long, value_name = "X", help_heading = "Model")]
-    pub(crate) width: Option<f64>,
-
-    /// Seed of everything random.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64), help_heading = "Training")]
-    pub(crate) seed: Option<u64>,
-
-    /// The first learning rate.
-    #[arg(long, value_name = "X", default_value_t = 1e-6)]
-    pub(crate) from: f64,
-
-    /// The last learning rate.
-    #[arg(long, value_name = "X", default_value_t = 10.0)]
-    pub(crate) to: f64,
-
-    /// Steps from the first to the last.
-    #[arg(long, value_name = "N", default_value_t = 200)]
-    pub(crate) steps: usize,
-
-    /// Where to draw the losses, .svg or .png.
-    #[arg(short, long, value_name = "FILE", default_value = "learning-rates.svg")]
-    pub(crate) output: PathBuf,
-
-    /// Device to compute on: auto, cpu, cuda, cuda:N or metal.
-    #[arg(long, value_name = "DEVICE", help_heading = "Machine")]
-    pub(crate) device: Option<String>,
-
-    /// Threads to compute with [default: all cores].
-    #[arg(short = 'j', long, value_name = "N", help_heading = "Machine")]
-    pub(crate) threads: Option<usize>,
-
-    /// Print a JSON document.
     #[arg(long, help_heading = "Output")]
     pub(crate) json: bool,
 }
@@ -189,9 +128,14 @@ pub(crate) struct Settings {
     #[arg(short, long, value_name = "N", help_heading = "Training")]
     pub(crate) epochs: Option<usize>,
 
-    /// Examples per step.
+    /// Examples per batch.
     #[arg(short, long, value_name = "N", help_heading = "Training")]
     pub(crate) batch_size: Option<usize>,
+
+    /// Batches that make one step: their gradients are averaged as those of one large batch [default: 1]. Batch norm
+    /// still sees each batch alone.
+    #[arg(long, value_name = "N", help_heading = "Training")]
+    pub(crate) accumulate: Option<usize>,
 
     /// Learning rate [default: the book's for sgd, PyTorch's for other optimisers].
     #[arg(long, value_name = "X", help_heading = "Training")]
@@ -213,6 +157,39 @@ pub(crate) struct Settings {
     /// Weight decay (L2 penalty; decoupled for adamw).
     #[arg(long, value_name = "X", help_heading = "Training")]
     pub(crate) weight_decay: Option<f64>,
+
+    /// No weight decay on biases and on the scales and shifts of normalisations.
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true",
+          require_equals = true, hide_possible_values = true, help_heading = "Training")]
+    pub(crate) no_decay: Option<bool>,
+
+    /// Parameters that are not trained, by name, as in `conv1.weight` or `conv*`, where * stands for any characters.
+    /// Batch norm's running statistics still follow the data.
+    #[arg(
+        long,
+        value_name = "PATTERN,…",
+        value_delimiter = ',',
+        help_heading = "Training"
+    )]
+    pub(crate) freeze: Option<Vec<String>>,
+
+    /// Factors on the learning rate of parameters, as in `conv*=0.1,linear3.*=10`; of several that fit the last counts.
+    #[arg(
+        long,
+        value_name = "PATTERN=X,…",
+        value_delimiter = ',',
+        help_heading = "Training"
+    )]
+    pub(crate) lr_scale: Option<Vec<String>>,
+
+    /// Spread this share of each target evenly over all classes. Losses on test data stay the plain ones.
+    #[arg(long, value_name = "X", help_heading = "Training")]
+    pub(crate) label_smoothing: Option<f64>,
+
+    /// What the examples of each class weigh in the training loss: a number per class, or `balanced`, which gives each
+    /// class the same total. Losses on test data stay the plain ones.
+    #[arg(long, value_name = "X,…|balanced", help_heading = "Training")]
+    pub(crate) class_weights: Option<String>,
 
     /// How the learning rate changes: constant, step, multi-step, exponential, cosine, polynomial, one-cycle or
     /// plateau, with values as in `cosine:warmup=2` or `plateau:patience=3`.
@@ -269,12 +246,17 @@ pub(crate) struct Settings {
           require_equals = true, hide_possible_values = true, help_heading = "Model")]
     pub(crate) local_response_norm: Option<bool>,
 
+    /// The paper's auxiliary classifiers, for googlenet: their losses are added to the training loss.
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true",
+          require_equals = true, hide_possible_values = true, help_heading = "Model")]
+    pub(crate) aux: Option<bool>,
+
     /// Device to compute on: auto, cpu, cuda, cuda:N or metal [default: auto].
     #[arg(long, value_name = "DEVICE", help_heading = "Machine")]
     pub(crate) device: Option<String>,
 
     /// How to compute the steps: plan (buffers laid out once; on the processor), autograd (candle's), or auto, which
-    /// plans where it can [default: auto].
+    /// plans where it can and says where it cannot [default: auto].
     #[arg(long, value_name = "ENGINE", help_heading = "Machine")]
     pub(crate) engine: Option<String>,
 
@@ -330,6 +312,24 @@ impl Settings {
         })
     }
 
+    /// The network of a model, with auxiliary classifiers if they are chosen.
+    ///
+    /// # Errors
+    /// When the model has no such option, or the option's value means nothing.
+    pub(crate) fn supervised(
+        &self,
+        spec: &ModelSpec,
+        options: &ModelOptions,
+    ) -> Result<Supervised, ModelError> {
+        if self.aux.unwrap_or(false) {
+            return spec.supervised(options);
+        }
+        Ok(Supervised {
+            network: spec.network(options)?,
+            heads: Vec::new(),
+        })
+    }
+
     /// These settings, with the gaps filled from `below`.
     pub(crate) fn or(self, below: Self) -> Self {
         Self {
@@ -342,11 +342,17 @@ impl Settings {
             no_shuffle: self.no_shuffle.or(below.no_shuffle),
             epochs: self.epochs.or(below.epochs),
             batch_size: self.batch_size.or(below.batch_size),
+            accumulate: self.accumulate.or(below.accumulate),
             lr: self.lr.or(below.lr),
             optimizer: self.optimizer.or(below.optimizer),
             momentum: self.momentum.or(below.momentum),
             nesterov: self.nesterov.or(below.nesterov),
             weight_decay: self.weight_decay.or(below.weight_decay),
+            no_decay: self.no_decay.or(below.no_decay),
+            freeze: self.freeze.or(below.freeze),
+            lr_scale: self.lr_scale.or(below.lr_scale),
+            label_smoothing: self.label_smoothing.or(below.label_smoothing),
+            class_weights: self.class_weights.or(below.class_weights),
             schedule: self.schedule.or(below.schedule),
             clip_norm: self.clip_norm.or(below.clip_norm),
             clip_value: self.clip_value.or(below.clip_value),
@@ -360,6 +366,7 @@ impl Settings {
             hidden: self.hidden.or(below.hidden),
             activation: self.activation.or(below.activation),
             local_response_norm: self.local_response_norm.or(below.local_response_norm),
+            aux: self.aux.or(below.aux),
             device: self.device.or(below.device),
             engine: self.engine.or(below.engine),
             threads: self.threads.or(below.threads),

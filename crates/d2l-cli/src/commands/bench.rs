@@ -17,9 +17,9 @@ use serde_json::json;
 use super::summary::shape;
 use crate::args::BenchArgs;
 use crate::failure::{Failure, Result};
-use crate::machine::{device_name, in_pool, peak_memory_bytes};
+use crate::machine::{Engine, device_name, free_memory_bytes, in_pool, peak_memory_bytes};
 use crate::runs::place;
-use crate::ui::{Ui, bytes, thousands};
+use crate::ui::{Ui, bytes, plural, thousands};
 use profile::{NodeMean, show_profile};
 
 const SEED: u64 = 0;
@@ -52,14 +52,33 @@ pub(crate) fn bench(args: &BenchArgs, ui: Ui) -> Result<()> {
 
     in_pool(threads, || {
         let device = device.open()?;
-        let planned = args.engine.plans(&device)?;
-        if args.profile && !planned {
-            return Err(Failure::usage("--profile: only a plan knows its layers' times"));
-        }
-        warm_up(planned, &device)?;
+        warm_up(device.is_cpu() && args.engine != Engine::Autograd, &device)?;
         let baseline = peak_memory_bytes();
         let params = ParamStore::new(DType::F32, &device);
         let model = network.build(input, &params, &Rng::new(SEED))?;
+        let (engine, refused) = args.engine.choose(&model, false, &device)?;
+        if let Some(why) = refused {
+            ui.note(format_args!("the steps go through autograd: {why}"));
+        }
+        let planned = engine == Engine::Plan;
+        if args.profile && !planned {
+            return Err(Failure::usage("--profile: only a plan knows its layers' times"));
+        }
+        let mode = if args.infer { Mode::Infer } else { Mode::Train };
+        let needed = network
+            .plan_memory(input, mode, batch_size)
+            .map_err(Failure::usage)?;
+        if planned
+            && let Some(free) = free_memory_bytes()
+            && needed.total(threads) > free
+        {
+            return Err(Failure::usage(format!(
+                "--batch-size: a step of {} takes {}, and {} are free: choose fewer",
+                plural(batch_size, "example"),
+                bytes(needed.total(threads)),
+                bytes(free)
+            )));
+        }
         let (xs, ys) = synthetic(batch_size, input, spec.classes, &device)?;
         let job = Job {
             xs,
@@ -68,7 +87,6 @@ pub(crate) fn bench(args: &BenchArgs, ui: Ui) -> Result<()> {
             learning_rate: spec.settings.learning_rate,
             optimizer: Optimizer::new(Method::sgd(spec.settings.learning_rate), &params)?,
         };
-        let mode = if args.infer { Mode::Infer } else { Mode::Train };
         let (seconds, nodes, expected) = if planned {
             let plan = model.plan(mode, batch_size)?;
             let expected = plan.memory().total(threads);
@@ -81,7 +99,7 @@ pub(crate) fn bench(args: &BenchArgs, ui: Ui) -> Result<()> {
         let median = seconds.get(seconds.len() / 2).copied().unwrap_or(0.0);
         let speed = batch_size as f64 / best;
         let mode = if args.infer { "infer" } else { "train" };
-        let engine = if planned { "plan" } else { "autograd" };
+        let engine = engine.to_string();
         let memory = peak_memory_bytes();
         if ui.json {
             let profile: Vec<_> = nodes.iter().map(NodeMean::json).collect();

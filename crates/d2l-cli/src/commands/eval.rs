@@ -10,7 +10,7 @@ use crate::args::EvalArgs;
 use crate::data::LoaderSource;
 use crate::failure::{Failure, Result};
 use crate::machine::{answering, device_name, in_pool};
-use crate::runs::{StoredRun, place};
+use crate::runs::{StoredRun, Weights, place};
 use crate::table::{Align, Table};
 use crate::ui::{BAD, BOLD, DIM, GOOD, Ui, thousands};
 
@@ -21,19 +21,19 @@ pub(crate) fn eval(args: &EvalArgs, ui: Ui) -> Result<()> {
         return Err(Failure::usage("--batch-size: has to be at least 1, got 0"));
     }
     let run = StoredRun::open(&args.run)?;
-    let checkpoint = run.checkpoint(args.checkpoint, ui)?;
+    let weights = run.weights(args.weights, ui)?;
     let data = run.data(&args.place, ui)?;
     let set = data.split(split(args.split));
     let evaluation = in_pool(threads, || {
         let device = device.open()?;
-        let (model, _) = run.model(&checkpoint, &device)?;
+        let (model, _) = run.model(&weights, &device)?;
         ui.fact(
             "Run",
             format_args!(
                 "{}, {} after epoch {}",
                 run.name(),
                 run.spec.name,
-                checkpoint.position().epoch
+                weights.checkpoint.position().epoch
             ),
         );
         ui.fact(
@@ -55,7 +55,7 @@ pub(crate) fn eval(args: &EvalArgs, ui: Ui) -> Result<()> {
             ..LoaderOptions::default()
         };
         let source = LoaderSource::new(&Arc::clone(set), options, &device)?;
-        let module = answering(&model, &device);
+        let module = answering(model.model(), &device);
         Ok(evaluate(
             module.as_ref(),
             &CrossEntropy::default(),
@@ -65,7 +65,7 @@ pub(crate) fn eval(args: &EvalArgs, ui: Ui) -> Result<()> {
     })?;
     let classes = &run.record.classes;
     if ui.json {
-        return ui.json_document(&to_json(args, &run, &checkpoint, &evaluation));
+        return ui.json_document(&to_json(args, &run, &weights, &evaluation));
     }
     ui.line(format_args!("loss      {:.4}", evaluation.loss))?;
     let Some(confusion) = &evaluation.confusion else {
@@ -126,7 +126,7 @@ fn row_total(confusion: &Confusion, truth: usize) -> u64 {
 fn to_json(
     args: &EvalArgs,
     run: &StoredRun,
-    checkpoint: &d2l_train::Checkpoint,
+    weights: &Weights,
     evaluation: &Evaluation,
 ) -> serde_json::Value {
     let confusion = evaluation.confusion.as_ref();
@@ -150,8 +150,9 @@ fn to_json(
         "model": run.spec.name,
         "dataset": run.dataset.name,
         "split": split_name(args.split),
-        "epoch": checkpoint.position().epoch,
-        "step": checkpoint.position().step,
+        "weights": args.weights.name(),
+        "epoch": weights.checkpoint.position().epoch,
+        "step": weights.checkpoint.position().step,
         "examples": evaluation.examples,
         "loss": evaluation.loss,
         "accuracy": evaluation.accuracy(),

@@ -16,8 +16,8 @@ pub(crate) fn export(args: &ExportArgs, ui: Ui) -> Result<()> {
         )));
     }
     let run = StoredRun::open(&args.run)?;
-    let checkpoint = run.checkpoint(args.checkpoint, ui)?;
-    let (_, params) = run.model(&checkpoint, &Device::Cpu)?;
+    let weights = run.weights(args.weights, ui)?;
+    let (_, params) = run.model(&weights, &Device::Cpu)?;
     let layout = match args.layout {
         LayoutName::D2l => Layout::D2l,
         LayoutName::Torch => Layout::Torch,
@@ -29,7 +29,8 @@ pub(crate) fn export(args: &ExportArgs, ui: Ui) -> Result<()> {
         return ui.json_document(&json!({
             "run": run.name(),
             "model": run.spec.name,
-            "epoch": checkpoint.position().epoch,
+            "epoch": weights.checkpoint.position().epoch,
+            "weights": args.weights.name(),
             "layout": layout.to_string(),
             "tensors": params.all().len(),
             "parameters": params.parameter_count(),
@@ -44,7 +45,7 @@ pub(crate) fn export(args: &ExportArgs, ui: Ui) -> Result<()> {
             thousands(params.parameter_count() as u64),
             params.all().len(),
             bytes(size),
-            checkpoint.position().epoch
+            weights.checkpoint.position().epoch
         ),
     );
     ui.line(args.output.display())

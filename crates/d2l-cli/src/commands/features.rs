@@ -31,11 +31,11 @@ pub(crate) fn features(args: &FeaturesArgs, ui: Ui) -> Result<()> {
             run.spec.name
         )));
     }
-    let checkpoint = run.checkpoint(args.checkpoint, ui)?;
+    let weights = run.weights(args.weights, ui)?;
     let (what, set) = picture(args, &run, ui)?;
     in_pool(threads, || {
         let device = device.open()?;
-        let (model, params) = run.model(&checkpoint, &device)?;
+        let (model, params) = run.model(&weights, &device)?;
         let xs = batch(&set, side(&run, set.shape())?, &device)?;
         let mut sheets = vec![Sheet {
             name: "input".to_owned(),
@@ -47,7 +47,7 @@ pub(crate) fn features(args: &FeaturesArgs, ui: Ui) -> Result<()> {
             sheets.push(kernels(&params, &first.path)?);
         }
         let mut seen = HashMap::new();
-        model.forward_with(&xs, false, &mut |name, ys| {
+        model.model().forward_with(&xs, false, &mut |name, ys| {
             if let Some(index) = convolutions.iter().position(|conv| conv.shown_by(name)) {
                 // A convolution is shown before the ReLU behind it, if they are not computed as one.
                 seen.entry(index).or_insert((name.to_owned(), ys.clone()));

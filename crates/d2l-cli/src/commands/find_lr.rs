@@ -36,7 +36,10 @@ pub(crate) fn find_lr(args: &FindLrArgs, ui: Ui) -> Result<()> {
     let curve = in_pool(plan.threads, || {
         let device = plan.device.open()?;
         let params = ParamStore::new(DType::F32, &device);
-        let model = plan.network.build(&plan.input, &params, &Rng::new(plan.seed))?;
+        let model = plan
+            .supervised
+            .network
+            .build(&plan.input, &params, &Rng::new(plan.seed))?;
         let options = LoaderOptions {
             batch_size: plan.batch_size,
             shuffle: Some(plan.seed),

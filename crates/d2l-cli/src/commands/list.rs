@@ -11,6 +11,7 @@ pub(crate) fn list(args: &ListArgs, ui: Ui) -> Result<()> {
     let groups = [
         (ListWhat::Models, "models", models()),
         (ListWhat::Datasets, "data sets", datasets()),
+        (ListWhat::Lessons, "lessons", lessons()),
     ];
     let wanted = groups
         .into_iter()
@@ -96,4 +97,15 @@ fn dataset(entry: DatasetEntry<'_>) -> Entry {
         detail: entry.licence().to_owned(),
         json,
     }
+}
+
+fn lessons() -> Vec<Entry> {
+    super::lesson::list_lessons()
+        .map(|(lesson, json)| Entry {
+            name: lesson.name.to_owned(),
+            about: lesson.title.to_owned(),
+            detail: format!("section {}", lesson.section),
+            json,
+        })
+        .collect()
 }

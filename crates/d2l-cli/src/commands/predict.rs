@@ -4,7 +4,7 @@ use std::sync::Arc;
 use anstyle::Style;
 use candle_core::{Device, Tensor};
 use d2l_data::{ImageSet, Loader, LoaderOptions};
-use d2l_nn::Model;
+use d2l_nn::SupervisedModel;
 use d2l_train::{metrics::Prediction, predict as classify};
 use image::RgbImage;
 use serde_json::{Value, json};
@@ -14,7 +14,7 @@ use crate::args::PredictArgs;
 use crate::failure::{Doing, Failure, Result};
 use crate::grid::{self, Cell, Tone};
 use crate::machine::{DeviceChoice, answering, in_pool};
-use crate::runs::{StoredRun, place, write_file};
+use crate::runs::{StoredRun, Weights, place, write_file};
 use crate::table::{Align, Table};
 use crate::ui::{BAD, BOLD, DIM, Ui};
 
@@ -37,11 +37,11 @@ pub(crate) fn predict(args: &PredictArgs, ui: Ui) -> Result<()> {
         )));
     }
     let run = StoredRun::open(&args.run)?;
-    let checkpoint = run.checkpoint(args.checkpoint, ui)?;
+    let weights = run.weights(args.weights, ui)?;
     let job = Job {
         args,
         run: &run,
-        checkpoint: &checkpoint,
+        weights: &weights,
         device,
         ui,
     };
@@ -54,7 +54,7 @@ pub(crate) fn predict(args: &PredictArgs, ui: Ui) -> Result<()> {
 struct Job<'a> {
     args: &'a PredictArgs,
     run: &'a StoredRun,
-    checkpoint: &'a d2l_train::Checkpoint,
+    weights: &'a Weights,
     device: DeviceChoice,
     ui: Ui,
 }
@@ -69,9 +69,9 @@ impl Job<'_> {
             .unwrap_or_else(|| class.to_string())
     }
 
-    fn open(&self) -> Result<(Model, Device)> {
+    fn open(&self) -> Result<(SupervisedModel, Device)> {
         let device = self.device.open()?;
-        let (model, _) = self.run.model(self.checkpoint, &device)?;
+        let (model, _) = self.run.model(self.weights, &device)?;
         Ok((model, device))
     }
 
@@ -89,7 +89,7 @@ impl Job<'_> {
     fn pictures(&self) -> Result<()> {
         let (pictures, mut bright) = (self.read_pictures()?, Vec::new());
         let (model, device) = self.open()?;
-        let module = answering(&model, &device);
+        let module = answering(model.model(), &device);
         let mut documents = Vec::new();
         let mut cells = Vec::new();
         let mut table = Table::new(&[Align::Left, Align::Left, Align::Right, Align::Left]);
@@ -168,7 +168,7 @@ impl Job<'_> {
     fn test(&self, count: usize) -> Result<()> {
         let data = self.run.data(&self.args.place, self.ui)?;
         let (model, device) = self.open()?;
-        let module = answering(&model, &device);
+        let module = answering(model.model(), &device);
         let count = count.min(data.test.len());
         let (mut cells, mut documents, mut right) = (Vec::new(), Vec::new(), 0);
         let loader = loader(&data.test, count, self.run.settings.resize)?;

@@ -1,6 +1,6 @@
 use anstyle::Style;
 use d2l_models::ModelOptions;
-use d2l_nn::plan::Mode;
+use d2l_nn::plan::{Mode, PlanMemory};
 use serde_json::json;
 
 use crate::args::SummaryArgs;
@@ -117,15 +117,20 @@ pub(crate) fn summary(args: &SummaryArgs, ui: Ui) -> Result<()> {
         args.batch,
         bytes(memory.total(threads))
     ))?;
-    ui.line(format_args!(
-        "  parameters {}, working copies {}, gradients {}, activations {}, input {}, kernels' scratch {}",
+    ui.line(format_args!("  {}", memory_parts(&memory, threads)))
+}
+
+/// What the memory of a step is made of.
+pub(crate) fn memory_parts(memory: &PlanMemory, threads: usize) -> String {
+    format!(
+        "parameters {}, working copies {}, gradients {}, activations {}, input {}, kernels' scratch {}",
         bytes(memory.parameters),
         bytes(memory.copies),
         bytes(memory.gradients),
         bytes(memory.activations),
         bytes(memory.input),
         bytes(memory.scratch.bytes(threads))
-    ))
+    )
 }
 
 /// `1×28×28`

@@ -1,26 +1,22 @@
 //! `d2l train`: load, build, fit, and say how it went.
 
+mod checks;
 mod extras;
 mod folder;
 mod report;
 mod screen;
+mod trainer;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use candle_core::{DType, Device};
 use d2l_data::{DataSet, LoaderOptions};
-use d2l_nn::{Model, ParamStore, Rng};
-use d2l_train::{
-    BatchSource, Checkpoint, Clip, Optimizer, Outcome, RunDir, StopReason, Task, TrainOptions, Trainer,
-    callbacks::{Checkpoints, Curves, JsonLines, MetricsLog, StopFlag},
-    loss::CrossEntropy,
-};
+use d2l_nn::{ParamStore, Rng, SupervisedModel};
+use d2l_train::{BatchSource, Checkpoint, Outcome, RunDir, StopReason, loss::CrossEntropy};
 
 use crate::args::TrainArgs;
-use crate::config::{
-    CheckpointEvery, ConfigFile, DataRecord, Origins, Plan, Record, merge_for_resume, resolve,
-};
+use crate::config::{ConfigFile, DataRecord, Origins, Plan, Record, merge_for_resume, resolve};
 use crate::data::{LoaderSource, Source};
 use crate::failure::{Failure, Result};
 use crate::interrupt;
@@ -28,7 +24,6 @@ use crate::machine::{Engine, build_name, device_name, in_pool};
 use crate::runs::{self, other_data};
 use crate::ui::Ui;
 use folder::Folder;
-use screen::{EpochLines, Pipe, Screen};
 
 /// `d2l train`.
 pub(crate) fn train(args: TrainArgs, ui: Ui) -> Result<()> {
@@ -45,12 +40,18 @@ pub(crate) fn train(args: TrainArgs, ui: Ui) -> Result<()> {
     }
     .load(plan.dataset, ui)?;
     in_pool(plan.threads, || {
-        Job {
+        let job = Job {
             plan: &plan,
             data: &data,
             ui,
+        };
+        if args.dry_run {
+            job.dry_run()
+        } else if args.overfit_batch {
+            job.overfit_batch()
+        } else {
+            job.run(folder)
         }
-        .run(folder)
     })
 }
 
@@ -67,7 +68,11 @@ fn plan_new(args: &TrainArgs) -> Result<(Plan, Folder)> {
             .map(|(path, file)| ((*path).clone(), &file.settings)),
     )?;
     let below = file.map(|(_, file)| file.settings).unwrap_or_default();
-    let plan = resolve(&args.settings.clone().or(below), &origins)?;
+    let mut settings = args.settings.clone().or(below);
+    if args.overfit_batch {
+        checks::overfit_settings(&mut settings);
+    }
+    let plan = resolve(&settings, &origins)?;
     let folder = Folder::of(args, plan.spec.name)?;
     Ok((plan, folder))
 }
@@ -94,45 +99,53 @@ struct Job<'a> {
     ui: Ui,
 }
 
-/// What a run is made of once everything is open.
+/// What a run computes with, once everything is open.
 struct Parts {
     device: Device,
-    /// Whether the steps go through a plan.
-    planned: bool,
+    /// Plan or autograd.
+    engine: Engine,
     params: ParamStore,
-    model: Model,
+    model: SupervisedModel,
+    loss: CrossEntropy,
     train: LoaderSource,
     test: LoaderSource,
+}
+
+/// Where a run is, and where it goes on from.
+struct Place {
     run: RunDir,
     checkpoint: Option<Checkpoint>,
 }
 
 impl Job<'_> {
     fn run(&self, folder: Folder) -> Result<()> {
-        let parts = self.open(folder)?;
+        let parts = self.build()?;
+        let place = self.open_place(folder, &parts)?;
         let stop = interrupt::watch()?;
         let closed = Arc::new(AtomicBool::new(false));
         self.introduce(&parts);
+        self.introduce_place(&place);
         if self.ui.json {
-            self.ui.json_line(&self.start_record(&parts))?;
+            self.ui.json_line(&self.start_record(&parts, Some(&place)))?;
         }
         let outcome = {
-            let mut trainer = self.trainer(&parts, stop, &closed)?;
-            if let Some(checkpoint) = &parts.checkpoint {
+            let mut trainer = self.trainer(&parts)?;
+            self.add_callbacks(&mut trainer, &place.run, stop, &closed)?;
+            if let Some(checkpoint) = &place.checkpoint {
                 trainer.resume(checkpoint)?;
             }
             let done = trainer.run().position().epoch;
             if done > self.plan.epochs {
                 return Err(Failure::usage(format!(
                     "--epochs: {} has done {done} epochs already, got {}",
-                    parts.run.path().display(),
+                    place.run.path().display(),
                     self.plan.epochs
                 )));
             }
             let outcome = trainer.fit(&parts.train, Some(&parts.test))?;
-            self.conclude(&parts, trainer.run(), &outcome)?;
+            self.conclude(&place, trainer.run(), &outcome)?;
             if outcome != Outcome::Stopped(StopReason::Interrupted) {
-                self.conclude_averages(&parts, trainer.run())?;
+                self.conclude_averages(&parts, &place, trainer.run())?;
             }
             outcome
         };
@@ -143,42 +156,50 @@ impl Job<'_> {
         }
     }
 
-    fn open(&self, folder: Folder) -> Result<Parts> {
+    fn build(&self) -> Result<Parts> {
         let plan = self.plan;
         let device = plan.device.open()?;
-        let planned = plan.engine.plans(&device)?;
         let params = ParamStore::new(DType::F32, &device);
-        let model = plan.network.build(&plan.input, &params, &Rng::new(plan.seed))?;
+        let model = plan
+            .supervised
+            .build(&plan.input, &params, &Rng::new(plan.seed))?;
         if let Some(weights) = &plan.init_from {
-            d2l_models::load_weights(&plan.network, &params, weights)?;
+            d2l_models::load_weights(&plan.supervised.network, &params, weights)?;
         }
-        let (train, test) = (self.loader(true, &device)?, self.loader(false, &device)?);
+        plan.groups.freeze(&params)?;
+        let (engine, refused) = plan.engine.choose(model.model(), model.has_heads(), &device)?;
+        if let Some(why) = refused {
+            self.ui.note(format_args!("the steps go through autograd: {why}"));
+        }
+        Ok(Parts {
+            loss: plan.objective.loss(&self.data.train, plan.train_limit, &device)?,
+            train: self.loader(true, &device)?,
+            test: self.loader(false, &device)?,
+            device,
+            engine,
+            params,
+            model,
+        })
+    }
+
+    /// The folder with its configuration, and the checkpoint that a resumed run goes on from.
+    fn open_place(&self, folder: Folder, parts: &Parts) -> Result<Place> {
         let resumed = matches!(folder, Folder::Resumed { .. });
-        let run = self.open_folder(folder, &params)?;
+        let run = self.open_folder(folder, &parts.params)?;
         let checkpoint = if resumed {
             self.newest_checkpoint(&run)?
         } else {
             None
         };
-        let mut settings = plan.settings();
-        settings.device = Some(device_name(&device));
-        let engine = if planned { Engine::Plan } else { Engine::Autograd };
-        settings.engine = Some(engine.to_string());
+        let mut settings = self.plan.settings();
+        settings.device = Some(device_name(&parts.device));
+        settings.engine = Some(parts.engine.to_string());
         let config = ConfigFile {
             settings,
-            record: Some(self.record(&params)),
+            record: Some(self.record(&parts.params)),
         };
         run.write("config.toml", config.to_text()?.as_bytes())?;
-        Ok(Parts {
-            device,
-            planned,
-            params,
-            model,
-            train,
-            test,
-            run,
-            checkpoint,
-        })
+        Ok(Place { run, checkpoint })
     }
 
     /// The run's folder, locked. One that goes on must find the data it was trained on.
@@ -247,66 +268,6 @@ impl Job<'_> {
         )
     }
 
-    fn trainer<'t>(
-        &self,
-        parts: &'t Parts,
-        stop: Arc<AtomicBool>,
-        closed: &Arc<AtomicBool>,
-    ) -> Result<Trainer<'t>> {
-        let plan = self.plan;
-        let options = TrainOptions {
-            schedule: plan.schedule.clone(),
-            clip: Clip {
-                norm: plan.clip_norm,
-                value: plan.clip_value,
-            },
-            model: plan.spec.name.to_owned(),
-            ..TrainOptions::new(Task::Classification, plan.epochs)
-        };
-        let optimizer = Optimizer::new(plan.method, &parts.params)?;
-        let mut trainer = Trainer::new(
-            &parts.model,
-            &parts.params,
-            CrossEntropy::default(),
-            optimizer,
-            options,
-        )?;
-        if parts.planned {
-            // No batch is larger than the data set, whatever was asked for.
-            let batch = plan.batch_size.min(parts.train.examples()).max(1);
-            trainer.use_plan(&parts.model, batch)?;
-        }
-        trainer.random_state("dropout", &parts.model);
-
-        let (run, log_every) = (&parts.run, plan.log_every.unwrap_or(0));
-        let mut checkpoints = Checkpoints::new(run.checkpoints());
-        (checkpoints.every_epochs, checkpoints.every_steps) = match plan.checkpoint_every {
-            CheckpointEvery::Epochs(n) => (n, 0),
-            CheckpointEvery::Steps(n) => (0, n),
-        };
-        let name = folder::name(run.path());
-        trainer
-            .callback(MetricsLog::new(run.metrics_path(), log_every))
-            .callback(Curves {
-                folder: run.path().to_owned(),
-                name,
-            })
-            .callback(StopFlag(stop))
-            .callback(StopFlag(Arc::clone(closed)))
-            .callback(checkpoints);
-        for callback in self.extra_callbacks(run)? {
-            trainer.boxed_callback(callback);
-        }
-        let screen = Screen::new(self.ui);
-        if self.ui.json {
-            trainer.callback(JsonLines::new(Pipe::new(Arc::clone(closed)), log_every));
-        } else {
-            trainer.callback(EpochLines::new(screen.clone(), Arc::clone(closed)));
-        }
-        trainer.callback(screen.progress());
-        Ok(trainer)
-    }
-
     fn record(&self, params: &ParamStore) -> Record {
         Record {
             d2l_version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -323,7 +284,7 @@ impl Job<'_> {
         (
             parts.train.examples(),
             parts.test.examples(),
-            parts.train.batches(),
+            parts.train.batches().div_ceil(self.plan.accumulate),
         )
     }
 }

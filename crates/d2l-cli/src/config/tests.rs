@@ -48,6 +48,12 @@ fn a_plan_survives_its_own_settings() {
         width: Some(0.5),
         resize: Some(14),
         checkpoint_every: Some("30steps".into()),
+        accumulate: Some(3),
+        no_decay: Some(true),
+        freeze: Some(vec!["hidden1.*".into()]),
+        lr_scale: Some(vec!["output.*=0.5".into(), "*=2".into()]),
+        label_smoothing: Some(0.1),
+        class_weights: Some("balanced".into()),
         clip_value: Some(0.5),
         patience: Some(4),
         swa: Some(2),
@@ -63,6 +69,15 @@ fn a_plan_survives_its_own_settings() {
     let again = plan(first.settings()).unwrap();
     assert_eq!(again.settings(), first.settings());
     assert_eq!(again.extras, first.extras);
+    assert_eq!(
+        (&again.objective, &again.groups),
+        (&first.objective, &first.groups)
+    );
+    assert_eq!((again.accumulate, first.accumulate), (3, 3));
+    assert_eq!(
+        first.groups.lr_scale,
+        [("output.*".to_owned(), 0.5), ("*".to_owned(), 2.0)]
+    );
     assert!(first.extras.averaging.is_some() && first.extras.csv);
     assert_eq!(
         (again.method, again.input, again.checkpoint_every),
@@ -180,4 +195,74 @@ fn extras_that_cannot_be_are_refused_by_name() {
             "{key}: {found:#?}"
         );
     }
+}
+
+#[test]
+fn what_a_step_is_made_of_is_checked_by_name() {
+    let found = faults(Settings {
+        accumulate: Some(0),
+        label_smoothing: Some(1.5),
+        class_weights: Some("1,2,3".into()),
+        lr_scale: Some(vec!["conv*".into(), "a=0".into()]),
+        freeze: Some(vec![String::new()]),
+        no_decay: Some(true),
+        aux: Some(true),
+        ..Settings::default()
+    });
+    let starts = [
+        "--accumulate: has to be at least 1, got 0",
+        "--label-smoothing: has to be a number from 0 to 1, got 1.5",
+        "--class-weights: fashion-mnist has 10 classes, got 3 weights",
+        "--lr-scale: expected PATTERN=FACTOR",
+        "--lr-scale: expected PATTERN=FACTOR with a factor above 0, as in `conv*=0.1`, got `a=0`",
+        "--freeze: an empty pattern",
+        "--no-decay: there is no weight decay",
+        "--aux: lenet has no aux",
+    ];
+    for start in starts {
+        assert!(
+            found.iter().any(|message| message.starts_with(start)),
+            "{start}: {found:#?}"
+        );
+    }
+    assert_eq!(found.len(), starts.len(), "{found:#?}");
+}
+
+#[test]
+fn none_of_the_new_settings_is_the_books() {
+    let changes: [fn(&mut Settings); 6] = [
+        |s| s.accumulate = Some(2),
+        |s| s.label_smoothing = Some(0.1),
+        |s| s.class_weights = Some("balanced".into()),
+        |s| s.freeze = Some(vec!["conv1.*".into()]),
+        |s| s.lr_scale = Some(vec!["conv1.*=2".into()]),
+        |s| s.aux = Some(true),
+    ];
+    for change in changes {
+        let mut settings = Settings {
+            model: Some("googlenet".into()),
+            ..Settings::default()
+        };
+        change(&mut settings);
+        let plan = plan(settings).unwrap();
+        assert!(!plan.is_the_books(), "{:?}", plan.settings());
+    }
+}
+
+#[test]
+fn auxiliary_classifiers_and_a_plan_exclude_each_other() {
+    let settings = Settings {
+        model: Some("googlenet".into()),
+        aux: Some(true),
+        engine: Some("plan".into()),
+        ..Settings::default()
+    };
+    assert!(faults(settings.clone())[0].starts_with("--engine: a plan has no auxiliary classifiers"));
+    let plan = plan(Settings {
+        engine: None,
+        ..settings
+    })
+    .unwrap();
+    assert_eq!(plan.supervised.heads.len(), 2);
+    assert_eq!(plan.settings().aux, Some(true));
 }

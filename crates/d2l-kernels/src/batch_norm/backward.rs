@@ -136,7 +136,7 @@ fn backward(
     norm.check_moments(operation, moments.mean, moments.variance)?;
     norm.check_gradients(operation, &gradients)?;
     let Gradients { dx, dgamma, dbeta } = gradients;
-    if dx.is_empty() {
+    if x.is_empty() {
         dgamma.fill(0.0);
         dbeta.fill(0.0);
         return Ok(());
@@ -169,6 +169,7 @@ fn backward(
         .iter_mut()
         .zip(&inverse)
         .for_each(|(dgamma, inverse)| *dgamma *= inverse);
+    let Some(dx) = dx else { return Ok(()) };
     // dx = factor·d + shift + slope·(x − mean)
     let per_row = if through_statistics {
         -1.0 / norm.rows as f32

@@ -22,7 +22,7 @@ fn run(norm: &BatchNorm<'_>, x: &[f32], dy: &[f32], running: Option<Moments<'_>>
     let [mut y, mut dx] = [nan(x.len()), nan(x.len())];
     let [mut mean, mut variance, mut dgamma, mut dbeta] = [(); 4].map(|()| nan(norm.channels));
     let gradients = Gradients {
-        dx: &mut dx,
+        dx: Some(&mut dx),
         dgamma: &mut dgamma,
         dbeta: &mut dbeta,
     };
@@ -312,4 +312,32 @@ fn edges() {
         error.to_string(),
         "batch_norm::infer_forward: expected x of 2 elements, got 1 elements"
     );
+}
+
+#[test]
+fn an_unwanted_input_gradient_changes_no_other() {
+    let (rows, channels) = (50, 3);
+    let (x, dy) = (values(rows * channels, 1), values(rows * channels, 2));
+    let (gamma, beta) = (values(channels, 3), values(channels, 4));
+    let norm = BatchNorm {
+        rows,
+        channels,
+        eps: 1e-5,
+        gamma: &gamma,
+        beta: &beta,
+        relu: true,
+    };
+    let all = run(&norm, &x, &dy, None);
+    let [mut dgamma, mut dbeta] = [(); 2].map(|()| vec![f32::NAN; channels]);
+    let moments = Moments {
+        mean: &all.mean,
+        variance: &all.variance,
+    };
+    let gradients = Gradients {
+        dx: None,
+        dgamma: &mut dgamma,
+        dbeta: &mut dbeta,
+    };
+    train_backward(&norm, &x, &dy, moments, gradients).unwrap();
+    assert_eq!((dgamma, dbeta), (all.dgamma, all.dbeta));
 }

@@ -144,7 +144,9 @@ impl<'a> Plan<'a> {
     fn new(product: Product<'a>, turned: bool) -> Self {
         let kernel = micro_kernel();
         let panels = kernel.panel_count(product.n);
-        let pack_up_front = turned || product.m > PACK_BY_PIECE_ROWS || product.k * product.n <= SMALL_FLOATS;
+        let few = product.m <= 2 * kernel.rows && panels >= 4;
+        let pack_up_front =
+            turned || product.m > PACK_BY_PIECE_ROWS || (product.k * product.n <= SMALL_FLOATS && !few);
         let tiles = product.m.div_ceil(kernel.rows);
         let row_shares = if pack_up_front { tiles.min(PIECES) } else { 1 };
         let panel_shares = PIECES.div_ceil(row_shares).min(panels);

@@ -3,8 +3,8 @@
 use super::{Describe, Expected, ModelError, ModelOptions, ModelSpec, Settings, Task, bad};
 use crate::{
     AlexNet, DenseNet, GoogLeNet, Mlp, Nin, ResNet, VGG11, VGG13, VGG16, VGG19, Vgg, VggStage, alexnet,
-    densenet, googlenet, lenet, lenet_bn, linear_regression, logistic_regression, mlp, nin, perceptron,
-    resnet, scaled, softmax_regression, vgg,
+    densenet, googlenet, googlenet_with_auxiliaries, lenet, lenet_bn, linear_regression, logistic_regression,
+    mlp, nin, perceptron, resnet, scaled, softmax_regression, vgg,
 };
 use d2l_nn::Network;
 
@@ -159,13 +159,12 @@ pub static REGISTRY: &[ModelSpec] = &[
         reference: "Szegedy et al. 2014, Going deeper with convolutions",
         input: &[1, 96, 96],
         expected: reports(0.262, 0.900, 0.886),
+        heads: Some(|spec, options| {
+            googlenet_with_auxiliaries(&googlenet_choice(options), spec.outputs(options)).heads
+        }),
         ..book("googlenet", "7.4", (10, 128, 0.1), |spec, options| {
             spec.only(options, &["width"])?;
-            let choice = GoogLeNet {
-                width: options.width.unwrap_or(1.0),
-                ..GoogLeNet::default()
-            };
-            Ok(googlenet(&choice, spec.outputs(options)))
+            Ok(googlenet(&googlenet_choice(options), spec.outputs(options)))
         })
     },
     ModelSpec {
@@ -217,6 +216,13 @@ pub static REGISTRY: &[ModelSpec] = &[
     },
 ];
 
+fn googlenet_choice(options: &ModelOptions) -> GoogLeNet {
+    GoogLeNet {
+        width: options.width.unwrap_or(1.0),
+        ..GoogLeNet::default()
+    }
+}
+
 /// What most models of the book have in common: a classifier of ten classes, trained with that many epochs, examples
 /// per step and that learning rate.
 const fn book(
@@ -241,6 +247,7 @@ const fn book(
         },
         expected: None,
         describe,
+        heads: None,
     }
 }
 

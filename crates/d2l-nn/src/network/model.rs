@@ -76,8 +76,20 @@ impl Model {
     /// A plan of this model for batches of up to `batch` examples: the same computation over buffers laid out once.
     ///
     /// # Errors
-    /// When the model is not f32 on the CPU, or a parameter serves more than one layer.
+    /// When the model is not f32 on the CPU, or a parameter that is learned serves more than one layer.
     pub fn plan(&self, mode: Mode, batch: usize) -> Result<Plan> {
+        self.with_blueprint(mode, |blueprint| blueprint.plan(batch, &self.params))
+    }
+
+    /// Refuses what [`Self::plan`] would refuse of this model, without laying anything out.
+    ///
+    /// # Errors
+    /// As [`Self::plan`].
+    pub fn check_plan(&self, mode: Mode) -> Result<()> {
+        self.with_blueprint(mode, |blueprint| blueprint.check(&self.params))
+    }
+
+    fn with_blueprint<R>(&self, mode: Mode, act: impl FnOnce(Blueprint<'_>) -> Result<R>) -> Result<R> {
         let mut leaves = HashMap::new();
         collect_leaves(&self.layers, &mut leaves);
         let find = |path: &str| {
@@ -87,14 +99,13 @@ impl Model {
             let leaf: &Arc<dyn Forward> = leaves.get(path)?;
             Some((Arc::clone(leaf), vars.map(|(_, var)| var).collect()))
         };
-        Blueprint {
+        act(Blueprint {
             placed: &place(&self.network, &self.input, "")?,
             input: &self.input,
             mode,
             seed: self.seed,
             find: &find,
-        }
-        .plan(batch, &self.params)
+        })
     }
 
     /// The parameters that the model was built with.

@@ -58,6 +58,30 @@ impl Supervised {
     /// # Errors
     /// As [`Network::build`]; or names a head whose layer is not in the network.
     pub fn build(&self, input: &[usize], params: &ParamStore, rng: &Rng) -> Result<SupervisedModel> {
+        let inputs = self.head_inputs(input)?;
+        let model = self.network.build(input, params, rng)?;
+        let build = |(head, input): (&Head, &Vec<usize>)| {
+            Ok(BuiltHead {
+                at: head.at.clone(),
+                weight: head.weight,
+                model: named(&head.network).build(input, params, rng)?,
+            })
+        };
+        let heads = self.heads.iter().zip(&inputs).map(build).collect::<Result<_>>()?;
+        Ok(SupervisedModel { model, heads })
+    }
+
+    /// The shape of an example of the main network's output.
+    ///
+    /// # Errors
+    /// As [`Network::output_shape`], of the heads too; or names a head whose layer is not in the network.
+    pub fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>> {
+        self.head_inputs(input)?;
+        self.network.output_shape(input)
+    }
+
+    /// The shapes that reach the heads, each of which takes its.
+    fn head_inputs(&self, input: &[usize]) -> Result<Vec<Vec<usize>>> {
         let rows = self.network.summary(input)?.layers;
         let mut inputs = Vec::with_capacity(self.heads.len());
         for head in &self.heads {
@@ -71,16 +95,7 @@ impl Supervised {
             named(&head.network).output_shape(&row.output_shape)?;
             inputs.push(row.output_shape.clone());
         }
-        let model = self.network.build(input, params, rng)?;
-        let build = |(head, input): (&Head, &Vec<usize>)| {
-            Ok(BuiltHead {
-                at: head.at.clone(),
-                weight: head.weight,
-                model: named(&head.network).build(input, params, rng)?,
-            })
-        };
-        let heads = self.heads.iter().zip(&inputs).map(build).collect::<Result<_>>()?;
-        Ok(SupervisedModel { model, heads })
+        Ok(inputs)
     }
 }
 
@@ -93,6 +108,11 @@ impl SupervisedModel {
     /// The main network.
     pub fn model(&self) -> &Model {
         &self.model
+    }
+
+    /// Whether there is any head.
+    pub fn has_heads(&self) -> bool {
+        !self.heads.is_empty()
     }
 
     /// Outputs of the main network and of every head. The heads' dropout follows the main network's step.
@@ -121,9 +141,22 @@ impl SupervisedModel {
         targets: &Tensor,
         loss: impl Fn(&Tensor, &Tensor) -> Result<Tensor>,
     ) -> Result<Tensor> {
-        let output = self.forward_all(xs, true)?;
-        let mut total = loss(&output.main, targets)?;
-        for (weight, logits) in &output.heads {
+        self.forward_all(xs, true)?.loss(targets, loss)
+    }
+}
+
+impl SupervisedOutput {
+    /// The loss of the main output plus the weighted losses of the heads.
+    ///
+    /// # Errors
+    /// When `loss` fails.
+    pub fn loss(
+        &self,
+        targets: &Tensor,
+        loss: impl Fn(&Tensor, &Tensor) -> Result<Tensor>,
+    ) -> Result<Tensor> {
+        let mut total = loss(&self.main, targets)?;
+        for (weight, logits) in &self.heads {
             total = (total + (loss(logits, targets)? * *weight)?)?;
         }
         Ok(total)

@@ -291,7 +291,7 @@ impl CustomOp3 for BatchNorm {
         let (mut dgamma, mut dbeta) = (vec![0.0; channels], vec![0.0; channels]);
         with_elements(OP, [xs, gamma, beta, dys], |[xs, gamma, beta, dys]| {
             let gradients = kernel::Gradients {
-                dx: &mut dx,
+                dx: Some(&mut dx),
                 dgamma: &mut dgamma,
                 dbeta: &mut dbeta,
             };

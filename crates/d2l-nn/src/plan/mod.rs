@@ -142,8 +142,13 @@ impl Blueprint<'_> {
         Ok(wired.bytes(batch, &elements))
     }
 
-    /// A plan for batches of up to `batch` examples with the parameters in `store`.
-    pub(crate) fn plan(&self, batch: usize, store: &ParamStore) -> Result<Plan> {
+    /// Refuses a model that has no plan, before anything is laid out.
+    pub(crate) fn check(&self, store: &ParamStore) -> Result<()> {
+        self.wired(store).map(|_| ())
+    }
+
+    /// The graph with its buffers, for the parameters in `store`.
+    fn wired(&self, store: &ParamStore) -> Result<wiring::Wired> {
         if store.dtype() != DType::F32 || !store.device().is_cpu() {
             return Err(Error::msg(format!(
                 "a plan runs f32 on the CPU, the model is {:?} on {:?}",
@@ -151,11 +156,18 @@ impl Blueprint<'_> {
                 store.device().location()
             )));
         }
+        let learned: HashSet<String> = store.trainable().into_iter().map(|(name, _)| name).collect();
+        let wired = wiring::wire(self.graph()?, self.mode, &|name| learned.contains(name));
+        wired.params.check(&wired.learned)?;
+        Ok(wired)
+    }
+
+    /// A plan for batches of up to `batch` examples with the parameters in `store`.
+    pub(crate) fn plan(&self, batch: usize, store: &ParamStore) -> Result<Plan> {
         if batch == 0 {
             return Err(Error::msg("a plan needs a batch of at least one example"));
         }
-        let learned: HashSet<String> = store.trainable().into_iter().map(|(name, _)| name).collect();
-        let wired = wiring::wire(self.graph()?, self.mode, &|name| learned.contains(name));
+        let wired = self.wired(store)?;
         let elements = store
             .all()
             .into_iter()

@@ -6,7 +6,7 @@ use candle_core::{CpuStorage, InplaceOp1, Layout, Storage, Var};
 use d2l_kernels::layout;
 use std::{
     cell::RefCell,
-    collections::HashMap,
+    collections::HashSet,
     ops::{Deref, Range},
 };
 
@@ -65,6 +65,22 @@ impl ParamList {
         self.0.iter().map(elements).sum()
     }
 
+    /// Refuses a variable that more than one layer learns: a plan has a gradient for each of them, and no sum.
+    pub(super) fn check(&self, learned: &HashSet<ParamId>) -> Result<()> {
+        let mut seen = HashSet::new();
+        for (index, source) in self.0.iter().enumerate() {
+            if let Some(name) = source.learned()
+                && learned.contains(&ParamId(index))
+                && !seen.insert(name)
+            {
+                return Err(Error::msg(format!(
+                    "`{name}` is used by more than one layer, which a plan cannot train"
+                )));
+            }
+        }
+        Ok(())
+    }
+
     /// The learned variable behind a parameter.
     pub(super) fn name(&self, id: ParamId) -> Option<&str> {
         self.0.get(id.0).and_then(Source::learned)
@@ -112,13 +128,9 @@ impl Params {
         store: &ParamStore,
         learned: impl Fn(ParamId) -> bool,
     ) -> Result<Self> {
-        let mut users: HashMap<String, usize> = HashMap::new();
         let mut params = Vec::with_capacity(list.0.len());
         for (index, source) in list.0.into_iter().enumerate() {
             let var = source.learned().map(|name| variable(store, name)).transpose()?;
-            if let Some(name) = source.learned() {
-                *users.entry(name.to_owned()).or_default() += 1;
-            }
             let elements = var.as_ref().map_or(0, |var| var.elem_count());
             let gradient = if learned(ParamId(index)) { elements } else { 0 };
             params.push(Param {
@@ -127,11 +139,6 @@ impl Params {
                 copy: Vec::new(),
                 gradient: super::memory::zeros(gradient),
             });
-        }
-        if let Some((name, _)) = users.into_iter().find(|&(_, users)| users > 1) {
-            return Err(Error::msg(format!(
-                "`{name}` is used by more than one layer, which a plan cannot train"
-            )));
         }
         let mut params = Self(params);
         params.pull(store)?;

@@ -470,3 +470,26 @@ fn what_cannot_be_planned_is_refused_in_words() {
         "{error}"
     );
 }
+
+#[test]
+fn a_parameter_of_two_layers_is_refused_where_it_is_learned() {
+    let twin = || Network::new("twin").add("linear", Linear::new(3));
+    let network = Network::new("twins").add("both", Layer::Branches(vec![twin(), twin()]));
+    let params = ParamStore::new(DType::F32, &Device::Cpu);
+    let model = network.build(&[4], &params, &Rng::new(1)).unwrap();
+    for error in [
+        model.check_plan(Mode::Train).unwrap_err(),
+        model.plan(Mode::Train, 2).unwrap_err(),
+    ] {
+        assert!(
+            error
+                .to_string()
+                .contains("`both.twin.linear.weight` is used by more than one layer"),
+            "{error}"
+        );
+    }
+    // Answers need no gradient, and neither do frozen parameters.
+    assert!(model.check_plan(Mode::Infer).is_ok());
+    params.freeze(true, |_| true);
+    assert!(model.check_plan(Mode::Train).is_ok());
+}

@@ -1,16 +1,17 @@
 use super::json_lines::step_record;
 use crate::{
-    Callback, Flow, Outcome, Result, Run,
+    Callback, Flow, Outcome, Result, Run, StepGradients,
     callback::order,
     metrics::{EpochRecord, Record},
     tensorboard::EventWriter,
 };
-use candle_core::{DType, Device};
+use candle_core::{DType, Device, Tensor};
 use std::{fs::File, io::BufWriter, path::PathBuf};
 
-/// Writes the run as events for TensorBoard: `loss/step` and `learning_rate` every so many steps; after every epoch
-/// `loss/train`, `loss/test`, `accuracy/train`, `accuracy/test` and `examples_per_second`, and the parameters as
-/// histograms. The horizontal axis counts steps.
+/// Writes the run as events for TensorBoard: `loss/step`, `learning_rate` and `gradient_norm` (of all gradients, before
+/// they are clipped) every so many steps; after every epoch `loss/train`, `loss/test`, `accuracy/train`, `accuracy/test`
+/// and `examples_per_second`, and as histograms the parameters and the gradients of the epoch's last step. The
+/// horizontal axis counts steps.
 ///
 /// A resumed run writes a file of its own, which takes back what the earlier ones have of steps after the checkpoint.
 #[derive(Debug)]
@@ -34,7 +35,7 @@ impl TensorBoard {
         }
     }
 
-    /// Whether to write histograms of the parameters.
+    /// Whether to write histograms of the parameters and gradients.
     #[must_use]
     pub fn histograms(mut self, histograms: bool) -> Self {
         self.histograms = histograms;
@@ -69,6 +70,24 @@ impl Callback for TensorBoard {
         Ok(Flow::Continue)
     }
 
+    fn after_backward(&mut self, gradients: &StepGradients<'_>) -> Result<()> {
+        let Some(events) = &mut self.events else {
+            return Ok(());
+        };
+        let step = gradients.step();
+        if self.log_every > 0 && step.is_multiple_of(self.log_every) {
+            events.scalar("gradient_norm", step, gradients.norm()?)?;
+        }
+        if self.histograms && gradients.ends_epoch() {
+            for name in gradients.names() {
+                if let Some(gradient) = gradients.get(name)? {
+                    events.histogram(&format!("gradients/{name}"), step, &host(&gradient)?)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
     fn after_batch(&mut self, run: &mut Run<'_>) -> Result<Flow> {
         if let Some(events) = &mut self.events
             && let Some(Record::Step(record)) = step_record(run, self.log_every)?
@@ -88,8 +107,7 @@ impl Callback for TensorBoard {
         }
         if self.histograms {
             for (name, var) in run.store()?.parameters() {
-                let host = var.as_detached_tensor().to_device(&Device::Cpu)?;
-                let values = host.to_dtype(DType::F32)?.flatten_all()?.to_vec1::<f32>()?;
+                let values = host(&var.as_detached_tensor())?;
                 events.histogram(&format!("parameters/{name}"), record.step, &values)?;
             }
         }
@@ -100,6 +118,12 @@ impl Callback for TensorBoard {
     fn after_fit(&mut self, _: &mut Run<'_>, _: &Outcome) -> Result<()> {
         self.events.as_mut().map_or(Ok(()), EventWriter::flush)
     }
+}
+
+/// The elements of a tensor.
+fn host(tensor: &Tensor) -> Result<Vec<f32>> {
+    let host = tensor.to_device(&Device::Cpu)?.to_dtype(DType::F32)?;
+    Ok(host.flatten_all()?.to_vec1()?)
 }
 
 /// The numbers of an epoch that were measured.

@@ -1,10 +1,10 @@
 //! The gradients of one step.
 
-use crate::{Clip, Error, Result, metrics::to_f64, run::is_finite};
+use crate::{Clip, Result, metrics::to_f64, run::is_finite};
 use candle_core::{CpuStorage, Storage, Tensor};
 
 /// The gradients of an optimiser's parameters, in its order; `None` where the loss does not depend on the parameter.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Gradients {
     list: Vec<(String, Option<Tensor>)>,
 }
@@ -50,19 +50,28 @@ impl Gradients {
         Ok(Some(norm))
     }
 
-    /// Adds the first gradient that is not finite to an error that names no parameter yet.
-    pub(crate) fn explain(&self, error: Error) -> Error {
-        let Error::NonFinite(mut error) = error else {
-            return error;
-        };
-        if error.culprit.is_none() {
-            let bad = |gradient: Option<&Tensor>| gradient.is_some_and(|g| matches!(is_finite(g), Ok(false)));
-            error.culprit = self
-                .iter()
-                .find(|(_, gradient)| bad(*gradient))
-                .map(|(name, _)| format!("the gradient of `{name}`"));
-        }
-        Error::NonFinite(error)
+    /// `before · self + own · other`, of two passes through one model.
+    pub(crate) fn mixed(&self, before: f64, other: &Self, own: f64) -> Result<Self> {
+        let both = self.list.iter().zip(&other.list);
+        let list = both.map(|((name, earlier), (_, gradient))| {
+            let mixed = match (earlier, gradient) {
+                (Some(a), Some(b)) => Some(((a * before)? + (b * own)?)?),
+                (Some(only), None) => Some((only * before)?),
+                (None, Some(only)) => Some((only * own)?),
+                (None, None) => None,
+            };
+            Ok((name.clone(), mixed))
+        });
+        Ok(Self::new(list.collect::<Result<_>>()?))
+    }
+
+    /// The name of the first gradient that is not finite.
+    pub(crate) fn first_non_finite(&self) -> Option<&str> {
+        let bad = |gradient: Option<&Tensor>| gradient.is_some_and(|g| matches!(is_finite(g), Ok(false)));
+        let mut gradients = self.iter();
+        gradients
+            .find(|(_, gradient)| bad(*gradient))
+            .map(|(name, _)| name)
     }
 
     fn map(&mut self, f: impl Fn(&Tensor) -> candle_core::Result<Tensor>) -> Result<()> {

@@ -41,7 +41,8 @@ impl Group {
 }
 
 impl Select {
-    pub(super) fn selects(&self, name: &str, rank: usize) -> bool {
+    /// Whether the parameter of that name and number of dimensions is one of them.
+    pub fn selects(&self, name: &str, rank: usize) -> bool {
         match self {
             Self::Name(pattern) => fits(pattern, name),
             Self::Vectors => rank <= 1,

@@ -1,23 +1,27 @@
 //! A run: all that changes while a model is trained, as callbacks see it and checkpoints keep it.
 
+mod losses;
 mod options;
 mod progress;
 mod state;
+mod warning;
 
 pub use options::{Clip, Task, TrainOptions};
 pub use progress::{Progress, Stage};
 pub(crate) use state::{DataSize, RunState};
 pub use state::{Position, RandomState};
+pub use warning::Warning;
 
 use crate::{
-    Averages, Batch, Error, NonFinite, Optimizer, Result,
+    Averages, Error, NonFinite, Optimizer, Result,
     engine::Planned,
     loss::Reduction,
-    metrics::{Confusion, EpochRecord, Evaluation, Pending, Running, TrainMetrics, class_indices, to_f64},
+    metrics::{Confusion, EpochRecord, Evaluation, Pending, Running, TrainMetrics, to_f64},
     schedule::At,
 };
-use candle_core::{D, DType, Tensor};
+use candle_core::Tensor;
 use d2l_nn::ParamStore;
+use losses::StepLoss;
 use std::{collections::BTreeMap, time::Instant};
 
 /// A run in progress.
@@ -39,43 +43,15 @@ pub struct Run<'a> {
     pub(crate) saved: Option<Position>,
     /// Averaged weights, if a callback keeps them.
     pub(crate) averages: Option<Averages>,
+    /// The batches of the step in hand that are done. A position is always one between two steps.
+    pub(crate) batches_in_hand: usize,
     pending: Vec<Pending>,
     read_every: usize,
-    last_loss: Option<f64>,
+    last_loss: Option<StepLoss>,
     confusion: Option<Confusion>,
     mark: Instant,
     /// Seconds of training by this process, with the examples trained in them: the basis of the speed shown.
     trained: (f64, u64),
-}
-
-/// Something that is probably wrong, but does not keep the run from going on.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Warning {
-    /// A trainable parameter got no gradient in the first step: nothing that the loss depends on uses it.
-    NoGradient {
-        /// The parameter's name.
-        parameter: String,
-    },
-    /// The learning curves could not be written.
-    Curves {
-        /// Why.
-        message: String,
-    },
-}
-
-impl std::fmt::Display for Warning {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::NoGradient { parameter } => {
-                write!(
-                    f,
-                    "the trainable parameter `{parameter}` got no gradient in the first step"
-                )
-            }
-            Self::Curves { message } => write!(f, "the learning curves could not be written: {message}"),
-        }
-    }
 }
 
 impl<'a> Run<'a> {
@@ -105,6 +81,7 @@ impl<'a> Run<'a> {
             warnings: Vec::new(),
             saved: None,
             averages: None,
+            batches_in_hand: 0,
             pending: Vec::new(),
             read_every,
             last_loss: None,
@@ -196,8 +173,13 @@ impl<'a> Run<'a> {
         self.learning_rate_at(self.position.step.saturating_sub(1))
     }
 
+    /// The steps of an epoch.
+    pub fn steps_per_epoch(&self) -> u64 {
+        self.size.batches.div_ceil(self.options.accumulate.max(1)).max(1) as u64
+    }
+
     fn learning_rate_at(&self, step: u64) -> f64 {
-        let steps_per_epoch = self.size.batches.max(1) as u64;
+        let steps_per_epoch = self.steps_per_epoch();
         let at = At {
             step,
             epoch: step / steps_per_epoch,
@@ -225,15 +207,6 @@ impl<'a> Run<'a> {
     /// Adds a warning.
     pub fn warn(&mut self, warning: Warning) {
         self.warnings.push(warning);
-    }
-
-    /// The loss of the last batch.
-    ///
-    /// # Errors
-    /// When the device fails, or a loss read from it is not finite.
-    pub fn last_loss(&mut self) -> Result<Option<f64>> {
-        self.read_losses()?;
-        Ok(self.last_loss)
     }
 
     /// The training metrics of the epoch so far, read from the device where needed.
@@ -270,44 +243,12 @@ impl<'a> Run<'a> {
         self.mark = Instant::now();
     }
 
-    /// Takes note of a batch's loss and right answers, and reads them from the device when it is time.
-    pub(crate) fn record(&mut self, loss: &Tensor, output: &Tensor, batch: &Batch) -> Result<()> {
-        let correct = match self.options.task {
-            Task::Regression => None,
-            Task::Classification => Some(
-                output
-                    .detach()
-                    .argmax(D::Minus1)?
-                    .eq(&class_indices(&batch.ys)?)?
-                    .to_dtype(DType::F32)?
-                    .sum_all()?,
-            ),
-        };
-        self.pending.push(Pending {
-            loss: loss.detach(),
-            correct,
-            examples: batch.len,
-            batch: self.position.batch,
-            step: self.position.step + 1,
-        });
-        if self.pending.len() >= self.read_every {
-            self.read_losses()
-        } else {
-            Ok(())
-        }
+    /// The batch being trained, within the epoch from 0.
+    pub(crate) fn batch_in_hand(&self) -> usize {
+        self.position.batch + self.batches_in_hand
     }
 
-    /// As [`Self::record`] for a loss that is at hand.
-    pub(crate) fn record_value(&mut self, loss: f64, correct: u64, batch: &Batch) -> Result<()> {
-        if !loss.is_finite() {
-            return Err(self.non_finite("the training loss", loss, self.first_non_finite_parameter()?));
-        }
-        self.running.add(loss, self.reduction, correct, batch.len);
-        self.last_loss = Some(loss);
-        Ok(())
-    }
-
-    /// The step is done.
+    /// The step in hand is done, with so many examples.
     pub(crate) fn advance(&mut self, examples: usize) {
         if self.position.step == 0 {
             let silent = self.optimizer.without_gradient();
@@ -318,7 +259,7 @@ impl<'a> Run<'a> {
             );
         }
         self.position.step += 1;
-        self.position.batch += 1;
+        self.position.batch += std::mem::take(&mut self.batches_in_hand);
         let seconds = self.lap();
         self.trained.0 += seconds;
         self.trained.1 += examples as u64;
@@ -366,29 +307,9 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    /// Reads the losses that are still on the device, in order, and refuses one that is not finite.
-    fn read_losses(&mut self) -> Result<()> {
-        let pending = std::mem::take(&mut self.pending);
-        for ((loss, correct), batch) in Pending::read(&pending)?.into_iter().zip(&pending) {
-            if !loss.is_finite() {
-                return Err(Error::NonFinite(NonFinite {
-                    what: "the training loss",
-                    value: loss,
-                    epoch: self.epoch(),
-                    step: batch.step,
-                    batch: batch.batch,
-                    culprit: self.first_non_finite_parameter()?,
-                }));
-            }
-            self.running.add(loss, self.reduction, correct, batch.examples);
-            self.last_loss = Some(loss);
-        }
-        Ok(())
-    }
-
     /// The error for a value that is not finite at the batch in hand.
     pub(crate) fn non_finite(&self, what: &'static str, value: f64, culprit: Option<String>) -> Error {
-        let Position { epoch, batch, step } = self.position;
+        let (Position { epoch, step, .. }, batch) = (self.position, self.batch_in_hand());
         Error::NonFinite(NonFinite {
             what,
             value,

@@ -34,6 +34,11 @@ pub struct TrainOptions {
     pub schedule: Schedule,
     /// Limits on the gradients.
     pub clip: Clip,
+    /// Batches that make one step of the optimiser: their gradients become those of one batch that holds them all, so
+    /// that a step may be larger than what fits into memory. The last step of an epoch takes what is left. Hooks,
+    /// schedules, checkpoints and stops count steps. Whatever looks at one batch alone still does: batch norm's
+    /// statistics are of each of them.
+    pub accumulate: usize,
     /// The model's name, kept in checkpoints: a checkpoint of another model is refused.
     pub model: String,
     /// After how many batches losses are read from the device; `None` for every batch on a CPU, and every 32nd
@@ -42,13 +47,14 @@ pub struct TrainOptions {
 }
 
 impl TrainOptions {
-    /// Options with a constant learning rate and no clipping.
+    /// Options with a constant learning rate, a step per batch and no clipping.
     pub fn new(task: Task, epochs: u64) -> Self {
         Self {
             task,
             epochs,
             schedule: Schedule::default(),
             clip: Clip::default(),
+            accumulate: 1,
             model: String::new(),
             read_every: None,
         }
@@ -61,6 +67,11 @@ impl TrainOptions {
                     "the gradient clipping {name} must be above 0, got {limit:?}"
                 )));
             }
+        }
+        if self.accumulate == 0 {
+            return Err(Error::Invalid(
+                "a step needs the gradients of at least 1 batch, got 0".into(),
+            ));
         }
         Ok(())
     }

@@ -54,6 +54,10 @@ impl RandomState for d2l_nn::Model {
     }
 }
 
+fn one() -> usize {
+    1
+}
+
 /// What a checkpoint keeps beside tensors.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct RunState {
@@ -62,6 +66,9 @@ pub(crate) struct RunState {
     pub(crate) learning_rate: f64,
     pub(crate) schedule: Schedule,
     pub(crate) data: DataSize,
+    /// Batches of a step; a checkpoint from before there could be more has none.
+    #[serde(default = "one")]
+    pub(crate) accumulate: usize,
     #[serde(flatten)]
     pub(crate) position: Position,
     pub(crate) running: Running,
@@ -79,6 +86,7 @@ impl Run<'_> {
             learning_rate: self.optimizer.learning_rate(),
             schedule: self.options.schedule.clone(),
             data: self.size,
+            accumulate: self.options.accumulate,
             position: self.position,
             running: self.running.clone(),
             generators: self
@@ -92,7 +100,9 @@ impl Run<'_> {
 
     /// Goes to a state; what does not fit this run is the fault.
     pub(crate) fn set_state(&mut self, state: &RunState) -> Result<(), CheckpointFault> {
-        let TrainOptions { model, .. } = &self.options;
+        let TrainOptions {
+            model, accumulate, ..
+        } = &self.options;
         let same = |what, saved: &str, here: &str| {
             if saved == here {
                 return Ok(());
@@ -105,6 +115,12 @@ impl Run<'_> {
         };
         same("the model", &state.model, model)?;
         same("the optimiser", &state.optimizer, self.optimizer.method().name())?;
+        let batches = |n: usize| format!("{n} batches a step");
+        same(
+            "an accumulation of",
+            &batches(state.accumulate),
+            &batches(*accumulate),
+        )?;
         let names = |names: Vec<&str>| names.join(", ");
         same(
             "the generators",

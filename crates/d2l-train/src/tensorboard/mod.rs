@@ -227,6 +227,8 @@ mod tests {
         events.restart(3).unwrap();
         events.scalar("loss/step", 3, 0.25).unwrap();
         events.scalar("accuracy/test", 300, 0.875).unwrap();
+        events.scalar("gradient_norm", 300, 2.5).unwrap();
+        events.histogram("gradients/a", 300, &[-1.5, 0.0, 2.0]).unwrap();
         events.out
     }
 

@@ -6,8 +6,9 @@ use d2l_nn::{
     layers::{Activation, BatchNorm, Conv2d, Dropout, Flatten, Linear, Pool2d},
 };
 use d2l_train::{
-    Clip, Error, Method, Optimizer, Outcome, RunDir, Task, TensorSource, TrainOptions, Trainer,
-    callbacks::{Checkpoints, MetricsLog, StepLimit},
+    Averaging, Callback, Clip, Error, Method, Optimizer, Outcome, RunDir, Task, TensorSource, TrainOptions,
+    Trainer,
+    callbacks::{AverageWeights, Checkpoints, MetricsLog, StepLimit},
     loss::{CrossEntropy, Elementwise, Function},
 };
 use std::{collections::HashMap, path::Path};
@@ -39,6 +40,12 @@ fn pictures(examples: usize, seed: u64, shuffle: Option<u64>) -> TensorSource {
 
 /// Starts a run in `folder`, or goes on with it.
 fn train(folder: &Path, plan: bool, method: Method, stop: Option<u64>) -> Outcome {
+    let limit = stop.map(|steps| Box::new(StepLimit(steps)) as Box<dyn Callback>);
+    train_with(folder, plan, method, limit.into_iter().collect())
+}
+
+/// As [`train`], with other callbacks.
+fn train_with(folder: &Path, plan: bool, method: Method, also: Vec<Box<dyn Callback>>) -> Outcome {
     let run = if folder.join("config.toml").exists() {
         RunDir::open(folder).unwrap()
     } else {
@@ -66,8 +73,8 @@ fn train(folder: &Path, plan: bool, method: Method, stop: Option<u64>) -> Outcom
         .random_state("model", &model)
         .callback(MetricsLog::new(run.metrics_path(), 1))
         .callback(Checkpoints::new(run.checkpoints()));
-    if let Some(steps) = stop {
-        trainer.callback(StepLimit(steps));
+    for callback in also {
+        trainer.boxed_callback(callback);
     }
     if let (Some(checkpoint), _) = run.newest_checkpoint() {
         trainer.resume(&checkpoint).unwrap();
@@ -151,6 +158,37 @@ fn stopped_at_every_batch_and_resumed_it_ends_with_the_same_bytes() {
         for file in FILES {
             let read = |folder: &Path| std::fs::read(folder.join("checkpoints/last").join(file)).unwrap();
             assert_eq!(read(&whole), read(&path), "stopped after {stop}: {file}");
+        }
+    }
+}
+
+#[test]
+fn averaged_weights_go_through_a_stop_at_every_batch_to_the_byte() {
+    const FILE: &str = "averages.safetensors";
+    for averaging in [Averaging::Ema { decay: 0.7 }, Averaging::Swa { start: 2 }] {
+        let folder = tempfile::tempdir().unwrap();
+        let average = || Box::new(AverageWeights(averaging)) as Box<dyn Callback>;
+        let [whole, autograd] = ["whole", "autograd"].map(|name| folder.path().join(name));
+        for path in [&whole, &autograd] {
+            let outcome = train_with(path, *path == whole, momentum(), vec![average()]);
+            assert_eq!(outcome, Outcome::Finished);
+        }
+        assert_close(&tensors(&autograd, FILE), &tensors(&whole, FILE));
+        for stop in 1..EPOCHS * BATCHES {
+            let path = folder.path().join(stop.to_string());
+            let limit = Box::new(StepLimit(stop));
+            let _: Outcome = train_with(&path, true, momentum(), vec![average(), limit]);
+            assert_eq!(
+                train_with(&path, true, momentum(), vec![average()]),
+                Outcome::Finished
+            );
+            for file in [FILE, FILES[0], FILES[1]] {
+                let read = |folder: &Path| std::fs::read(folder.join("checkpoints/last").join(file)).unwrap();
+                assert!(
+                    read(&whole) == read(&path),
+                    "{averaging:?}, stopped after {stop}: {file}"
+                );
+            }
         }
     }
 }

@@ -6,18 +6,17 @@
 
 mod cases;
 mod contender;
-mod machine;
 mod report;
 
-use super::workspace_root;
-use anyhow::{Context, Result, ensure};
+use crate::machine::{self, Setting};
+use crate::workspace;
+use anyhow::{Result, ensure};
 use cases::{Case, Task};
 use clap::{Args, ValueEnum};
 use contender::Contender;
 use indicatif::{ProgressBar, ProgressStyle};
-use machine::Setting;
 use report::{Figures, Report, Row};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -136,10 +135,10 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
         report.push(row);
         // After every row, so that a run that is stopped has not been for nothing.
         if let Some(path) = &arguments.json {
-            write(path, &serde_json::to_string_pretty(&report.to_json())?)?;
+            workspace::write(path, &serde_json::to_string_pretty(&report.to_json())?)?;
         }
         if let Some(path) = &arguments.markdown {
-            write(path, &report.to_markdown())?;
+            workspace::write(path, &report.to_markdown())?;
         }
     }
     println!("\n{}", report.to_markdown());
@@ -159,7 +158,7 @@ impl Bench {
         // The last word of what to build is the program's name.
         let program = |what: &[&str]| match (&arguments.programs, what.last()) {
             (Some(folder), Some(name)) => Ok(folder.join(name)),
-            _ => super::build(what),
+            _ => workspace::build(what),
         };
         let against = |peer| arguments.against.contains(&peer);
         let mut modes = arguments.modes.clone();
@@ -190,7 +189,7 @@ impl Bench {
             for mode in modes.iter().filter(|mode| mode.makes_a_difference(&case)) {
                 screen.set_message(format!("PyTorch gets ready ({})", mode.name()));
                 let mut command = Command::new(python);
-                command.arg(workspace_root().join("benches/torch_step.py"));
+                command.arg(workspace::root().join("benches/torch_step.py"));
                 command
                     .args([case.network, task.name(), mode.name()])
                     .args(&sizes);
@@ -229,10 +228,6 @@ fn time_left(left: Duration) -> String {
         seconds @ 1..90 => format!("about {seconds} s left"),
         seconds => format!("about {} min left", (seconds + 30) / 60),
     }
-}
-
-fn write(path: &Path, text: &str) -> Result<()> {
-    std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use super::cases::{Case, Task};
 use super::contender::Measurement;
-use super::machine::Setting;
+use crate::machine::Setting;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 

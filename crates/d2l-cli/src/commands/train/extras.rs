@@ -9,7 +9,7 @@ use d2l_train::{
 };
 use serde_json::json;
 
-use super::{Job, Parts};
+use super::{Job, Parts, Place};
 use crate::commands::show::picture;
 use crate::failure::Result;
 use crate::grid::{Cell, Tone, draw, to_png};
@@ -64,12 +64,12 @@ impl Job<'_> {
 
     /// Measures the averaged weights, if the run has any, and writes them to the run's folder. The run is over: its
     /// parameters are the averaged ones from here on.
-    pub(super) fn conclude_averages(&self, parts: &Parts, run: &Run<'_>) -> Result<()> {
+    pub(super) fn conclude_averages(&self, parts: &Parts, place: &Place, run: &Run<'_>) -> Result<()> {
         let Some(averages) = run.averages().filter(|averages| averages.moments() > 0) else {
             return Ok(());
         };
         averages.load_into(&parts.params)?;
-        let path = parts.run.join(AVERAGED);
+        let path = place.run.join(AVERAGED);
         parts.params.save(&path)?;
         let loss = CrossEntropy::default();
         let evaluation = evaluate(

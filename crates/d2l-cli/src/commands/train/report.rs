@@ -4,11 +4,11 @@ use anstyle::Style;
 use d2l_train::{EpochRecord, Outcome, Run, StopReason, metrics::Metric};
 use serde_json::{Value, json};
 
-use super::{Job, Parts, folder};
+use super::{Job, Parts, Place, folder};
 use crate::commands::summary_shape as shape;
 use crate::data::describe;
 use crate::failure::Result;
-use crate::machine::device_name;
+use crate::machine::{Engine, device_name};
 use crate::runs::RUNS;
 use crate::table::{Align, Table};
 use crate::ui::{BOLD, DIM, plural, thousands};
@@ -41,13 +41,27 @@ impl Job<'_> {
                 self.data.class_names().len()
             ),
         );
+        if parts.model.has_heads() {
+            ui.fact("", "with its auxiliary classifiers in training");
+        }
+        if !plan.groups.freeze.is_empty() {
+            let all = parts.params.parameters().into_iter();
+            let trained = parts.params.trainable().into_iter();
+            let [all, trained] = [
+                all.map(|(_, var)| var.elem_count()).sum::<usize>(),
+                trained.map(|(_, var)| var.elem_count()).sum(),
+            ];
+            ui.fact(
+                "",
+                format_args!("{} of them are frozen", thousands((all - trained) as u64)),
+            );
+        }
         if let Some(weights) = &plan.init_from {
             ui.fact("", format_args!("weights from {}", weights.display()));
         }
-        let engine = if parts.planned {
-            "planned steps"
-        } else {
-            "steps through autograd"
+        let engine = match parts.engine {
+            Engine::Plan => "planned steps",
+            _ => "steps through autograd",
         };
         let (threads, workers) = (plural(plan.threads, "thread"), plural(plan.workers, "worker"));
         ui.fact(
@@ -58,10 +72,14 @@ impl Job<'_> {
             ),
         );
         ui.fact("Training", self.training(steps));
-        ui.fact("Run", parts.run.path().display());
-        if let Some(checkpoint) = &parts.checkpoint {
+    }
+
+    /// Where the run is, on standard error.
+    pub(super) fn introduce_place(&self, place: &Place) {
+        self.ui.fact("Run", place.run.path().display());
+        if let Some(checkpoint) = &place.checkpoint {
             let at = checkpoint.position();
-            ui.fact(
+            self.ui.fact(
                 "",
                 format_args!("going on after epoch {}, step {}", at.epoch, at.step),
             );
@@ -71,8 +89,12 @@ impl Job<'_> {
     /// The settings in a line: what every run has, then what is out of the ordinary.
     fn training(&self, steps: usize) -> String {
         let plan = self.plan;
+        let batches = match plan.accumulate {
+            1 => String::new(),
+            n => format!(" × {n}"),
+        };
         let mut text = format!(
-            "{} of {}, batch size {}, {} with learning rate {}",
+            "{} of {}, batch size {}{batches}, {} with learning rate {}",
             plural(plan.epochs as usize, "epoch"),
             plural(steps, "step"),
             plan.batch_size,
@@ -89,6 +111,18 @@ impl Job<'_> {
         }
         if plan.method.weight_decay() != 0.0 {
             text += &format!(", weight decay {}", plan.method.weight_decay());
+            if plan.groups.no_decay {
+                text += " but on biases and normalisations";
+            }
+        }
+        for (pattern, factor) in &plan.groups.lr_scale {
+            text += &format!(", {factor} times the rate for {pattern}");
+        }
+        if let Some(share) = plan.objective.label_smoothing {
+            text += &format!(", label smoothing {share}");
+        }
+        if let Some(weights) = &plan.objective.class_weights {
+            text += &format!(", class weights {weights}");
         }
         if plan.schedule_text != "constant" {
             text += &format!(", schedule {}", plan.schedule_text);
@@ -103,13 +137,13 @@ impl Job<'_> {
     }
 
     /// The first line of `--json`.
-    pub(super) fn start_record(&self, parts: &Parts) -> Value {
+    pub(super) fn start_record(&self, parts: &Parts, place: Option<&Place>) -> Value {
         let plan = self.plan;
         let (train, test, steps) = self.sizes(parts);
         json!({
             "type": "start",
-            "run": parts.run.path(),
-            "resumed": parts.checkpoint.is_some(),
+            "run": place.map(|place| place.run.path()),
+            "resumed": place.is_some_and(|place| place.checkpoint.is_some()),
             "model": plan.spec.name,
             "parameters": parts.params.parameter_count(),
             "dataset": plan.dataset.name,
@@ -120,15 +154,15 @@ impl Job<'_> {
             "epochs": plan.epochs,
             "steps_per_epoch": steps,
             "device": device_name(&parts.device),
-            "engine": if parts.planned { "plan" } else { "autograd" },
+            "engine": parts.engine.to_string(),
             "threads": plan.threads,
             "seed": plan.seed,
         })
     }
 
     /// How it went: the figures, the book's beside them where they can be compared, and what to do next.
-    pub(super) fn conclude(&self, parts: &Parts, run: &Run<'_>, outcome: &Outcome) -> Result<()> {
-        let (ui, path, history) = (self.ui, parts.run.path(), run.history());
+    pub(super) fn conclude(&self, place: &Place, run: &Run<'_>, outcome: &Outcome) -> Result<()> {
+        let (ui, path, history) = (self.ui, place.run.path(), run.history());
         let name = path.strip_prefix(RUNS).unwrap_or(path).display();
         if let Outcome::Stopped(reason) = outcome {
             let why = match reason {

@@ -31,7 +31,7 @@ fn run(
         variance: &variance,
     };
     let gradients = Gradients {
-        dx: &mut dx,
+        dx: Some(&mut dx),
         dgamma: &mut dgamma,
         dbeta: &mut dbeta,
     };
@@ -142,7 +142,7 @@ fn lengths_are_checked() {
     );
     let (mut dx, mut dgamma, mut dbeta) = ([0.0; 2], [0.0], [0.0]);
     let gradients = Gradients {
-        dx: &mut dx,
+        dx: Some(&mut dx),
         dgamma: &mut dgamma,
         dbeta: &mut dbeta,
     };

@@ -125,7 +125,7 @@ impl Op for BatchNorm {
         // Taken out, because with a residual the kernel turns it into the residual's gradient.
         let mut dys = io.take_output_gradient();
         let len = self.rows * self.channels * io.batch;
-        let mut write = |io: &Io<'_>, dx: &mut [f32]| {
+        let mut write = |io: &Io<'_>, dx: Option<&mut [f32]>| {
             let (gamma, beta) = (io.param(gamma)?, io.param(beta)?);
             let norm = self.norm(io.batch, &gamma, &beta);
             let gradients = Gradients {
@@ -141,9 +141,9 @@ impl Op for BatchNorm {
             Ok(())
         };
         let result = if io.wants_gradient(0) {
-            io.write_input_gradient(0, write)
+            io.write_input_gradient(0, |io, dx| write(io, Some(dx)))
         } else {
-            write(io, &mut vec![0.0; len])
+            write(io, None)
         };
         io.put_output_gradient(dys);
         for (learns, id, gradient) in [(learns_gamma, gamma, dgamma), (learns_beta, beta, dbeta)] {

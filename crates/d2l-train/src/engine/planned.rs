@@ -1,8 +1,6 @@
-//! How a step is computed: through candle's autograd, which works for every module on every device, or through a
-//! [`Plan`] of a network on the CPU.
-
+use super::{Engine, Share};
 use crate::{
-    Batch, Clip, Error, Optimizer, Result, Task,
+    Batch, Clip, Optimizer, Result, Run, Task,
     loss::{Loss, scalar},
     metrics::{class_indices, to_f64},
 };
@@ -22,13 +20,16 @@ pub(crate) struct Planned<'a> {
     inference: Rc<Inference<'a>>,
     /// Whether the plan has learned what the model's parameters do not show yet.
     ahead: Cell<bool>,
+    /// The gradients of a step's earlier batches while the plan computes those of the next; laid out when a step first
+    /// has a second batch.
+    earlier: Vec<Vec<f32>>,
 }
 
-/// What came out of a planned step.
-pub(crate) struct Step {
-    pub(crate) loss: f64,
+/// What came out of a planned pass.
+struct Pass {
+    loss: f64,
     /// Examples classified rightly.
-    pub(crate) correct: u64,
+    correct: u64,
 }
 
 impl<'a> Planned<'a> {
@@ -38,6 +39,7 @@ impl<'a> Planned<'a> {
             plan: model.plan(Mode::Train, batch)?,
             inference: Rc::new(Inference::new(model)),
             ahead: Cell::new(false),
+            earlier: Vec::new(),
         })
     }
 
@@ -46,7 +48,7 @@ impl<'a> Planned<'a> {
     }
 
     /// Forward, loss and backward of a batch.
-    pub(crate) fn step(&mut self, batch: &Batch, loss: &dyn Loss, task: Task) -> Result<Step> {
+    fn pass(&mut self, batch: &Batch, loss: &dyn Loss, task: Task) -> Result<Pass> {
         let Self { model, plan, .. } = self;
         if batch.len > plan.batch() {
             // The data come in larger batches than was said; the plan grows once.
@@ -62,7 +64,7 @@ impl<'a> Planned<'a> {
                 Task::Classification => correct(output, &batch.ys),
             };
             match (value, correct) {
-                (Ok(loss), Ok(correct)) => Ok(Step { loss, correct }),
+                (Ok(loss), Ok(correct)) => Ok(Pass { loss, correct }),
                 (Err(error), _) | (_, Err(error)) => {
                     failure = Some(error);
                     Err(d2l_nn::Error::msg("the loss failed"))
@@ -76,60 +78,26 @@ impl<'a> Planned<'a> {
         Ok(result?)
     }
 
-    /// Brings the gradients within the limits; returns their norm from before it was limited, if it was looked at.
-    pub(crate) fn clip(&mut self, clip: &Clip) -> Option<f64> {
-        if let Some(limit) = clip.value {
-            let limit = limit as f32;
-            for (_, gradient) in self.plan.gradients_mut() {
-                gradient.iter_mut().for_each(|g| *g = g.clamp(-limit, limit));
-            }
+    /// Keeps the gradients, which the next pass overwrites.
+    fn keep_gradients(&mut self) {
+        let gradients = self.plan.gradients().map(|(_, gradient)| gradient);
+        if self.earlier.is_empty() {
+            self.earlier = gradients.map(<[f32]>::to_vec).collect();
+            return;
         }
-        let limit = clip.norm?;
-        let squares = self
-            .plan
-            .gradients()
-            .map(|(_, gradient)| sum_of_squares(gradient));
-        let norm = squares.sum::<f64>().sqrt();
-        // PyTorch's guard against a norm of 0.
-        let factor = limit / (norm + 1e-6);
-        if factor < 1.0 {
-            for (_, gradient) in self.plan.gradients_mut() {
-                scale(factor as f32, gradient);
-            }
-        }
-        Some(norm)
-    }
-
-    /// Updates the parameters.
-    pub(crate) fn update(&mut self, optimizer: &mut Optimizer, learning_rate: f64) -> Result<()> {
-        self.ahead.set(true);
-        let mut failure = None;
-        let result = self.plan.update(&mut |name, values, gradient| {
-            optimizer
-                .step_slice(name, values, gradient, learning_rate)
-                .map_err(|error| {
-                    failure = Some(error);
-                    d2l_nn::Error::msg("the optimiser failed")
-                })
-        });
-        match failure {
-            Some(error) => Err(error),
-            None => Ok(result?),
+        for (kept, gradient) in self.earlier.iter_mut().zip(gradients) {
+            kept.copy_from_slice(gradient);
         }
     }
 
-    /// Adds the first gradient that is not finite to an error that names no parameter yet.
-    pub(crate) fn explain(&self, error: Error) -> Error {
-        let Error::NonFinite(mut error) = error else {
-            return error;
-        };
-        if error.culprit.is_none() {
-            let mut gradients = self.plan.gradients();
-            error.culprit = gradients
-                .find(|(_, gradient)| gradient.iter().any(|g| !g.is_finite()))
-                .map(|(name, _)| format!("the gradient of `{name}`"));
+    /// Makes the gradients `before · kept + own · gradient`.
+    fn mix_gradients(&mut self, share: Share) {
+        let (before, own) = (share.before as f32, share.own as f32);
+        for ((_, gradient), kept) in self.plan.gradients_mut().zip(&self.earlier) {
+            for (gradient, kept) in gradient.iter_mut().zip(kept) {
+                *gradient = before * kept + own * *gradient;
+            }
         }
-        Error::NonFinite(error)
     }
 
     /// Makes the model's parameters show what the plan has learned.
@@ -152,6 +120,81 @@ impl<'a> Planned<'a> {
         self.push()?;
         self.inference.refresh()?;
         Ok(Rc::clone(&self.inference))
+    }
+}
+
+impl Engine for Planned<'_> {
+    fn backward(&mut self, run: &mut Run<'_>, loss: &dyn Loss, batch: &Batch, share: Share) -> Result<()> {
+        if !share.is_first() {
+            self.keep_gradients();
+        }
+        let pass = self.pass(batch, loss, run.options.task)?;
+        if !pass.loss.is_finite() {
+            // The error looks at the parameters.
+            self.push()?;
+        }
+        run.record_value(pass.loss, pass.correct, batch)?;
+        if !share.is_first() {
+            self.mix_gradients(share);
+        }
+        Ok(())
+    }
+
+    fn names(&self) -> Vec<&str> {
+        self.plan.gradients().map(|(name, _)| name).collect()
+    }
+
+    fn gradient(&self, name: &str) -> Result<Option<Tensor>> {
+        let learned = self.plan.gradients().any(|(of, _)| of == name);
+        Ok(learned.then(|| self.plan.gradient(name)).transpose()?)
+    }
+
+    fn norm(&self) -> Result<f64> {
+        let gradients = self.plan.gradients();
+        let squares = gradients.map(|(_, gradient)| sum_of_squares(gradient));
+        Ok(squares.sum::<f64>().sqrt())
+    }
+
+    fn clip(&mut self, clip: &Clip) -> Result<Option<f64>> {
+        if let Some(limit) = clip.value {
+            let limit = limit as f32;
+            for (_, gradient) in self.plan.gradients_mut() {
+                gradient.iter_mut().for_each(|g| *g = g.clamp(-limit, limit));
+            }
+        }
+        let Some(limit) = clip.norm else { return Ok(None) };
+        let norm = self.norm()?;
+        // PyTorch's guard against a norm of 0.
+        let factor = limit / (norm + 1e-6);
+        if factor < 1.0 {
+            for (_, gradient) in self.plan.gradients_mut() {
+                scale(factor as f32, gradient);
+            }
+        }
+        Ok(Some(norm))
+    }
+
+    fn update(&mut self, optimizer: &mut Optimizer, learning_rate: f64) -> Result<()> {
+        self.ahead.set(true);
+        let mut failure = None;
+        let result = self.plan.update(&mut |name, values, gradient| {
+            optimizer
+                .step_slice(name, values, gradient, learning_rate)
+                .map_err(|error| {
+                    failure = Some(error);
+                    d2l_nn::Error::msg("the optimiser failed")
+                })
+        });
+        match failure {
+            Some(error) => Err(error),
+            None => Ok(result?),
+        }
+    }
+
+    fn first_non_finite(&self) -> Option<String> {
+        let mut gradients = self.plan.gradients();
+        let bad = gradients.find(|(_, gradient)| gradient.iter().any(|g| !g.is_finite()));
+        bad.map(|(name, _)| name.to_owned())
     }
 }
 

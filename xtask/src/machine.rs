@@ -1,26 +1,26 @@
 //! On what, with what and when something was measured.
 
-use super::super::workspace_root;
+use crate::workspace;
 use serde_json::{Value, json};
 use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// All that the figures depend on besides the code.
 #[derive(Clone, Debug)]
-pub(super) struct Setting {
-    pub(super) cpu: String,
-    pub(super) cores: usize,
-    pub(super) threads: usize,
-    pub(super) date: String,
+pub(crate) struct Setting {
+    pub(crate) cpu: String,
+    pub(crate) cores: usize,
+    pub(crate) threads: usize,
+    pub(crate) date: String,
     /// The commit measured, with `+` behind it where files differ from it.
-    pub(super) commit: String,
-    pub(super) candle: String,
+    pub(crate) commit: String,
+    pub(crate) candle: String,
     /// Cores that other programs kept busy when the measurement began.
-    pub(super) load: Option<f64>,
+    pub(crate) load: Option<f64>,
 }
 
 impl Setting {
-    pub(super) fn of_this_machine(threads: usize) -> Self {
+    pub(crate) fn of_this_machine(threads: usize) -> Self {
         Self {
             cpu: cpu(),
             cores: std::thread::available_parallelism().map_or(1, usize::from),
@@ -32,7 +32,7 @@ impl Setting {
         }
     }
 
-    pub(super) fn to_json(&self) -> Value {
+    pub(crate) fn to_json(&self) -> Value {
         json!({
             "machine": { "cpu": self.cpu, "cores": self.cores, "load_before": self.load },
             "threads": self.threads,
@@ -52,7 +52,7 @@ fn cpu() -> String {
 }
 
 /// How many programs wanted a core in the last minute, on average, where the system tells.
-pub(super) fn load() -> Option<f64> {
+pub(crate) fn load() -> Option<f64> {
     let text = std::fs::read_to_string("/proc/loadavg").ok()?;
     text.split(' ').next()?.parse().ok()
 }
@@ -60,7 +60,7 @@ pub(super) fn load() -> Option<f64> {
 fn commit() -> Option<String> {
     let git = |arguments: &[&str]| {
         let output = Command::new("git")
-            .current_dir(workspace_root())
+            .current_dir(workspace::root())
             .args(arguments)
             .output()
             .ok()?;
@@ -74,7 +74,7 @@ fn commit() -> Option<String> {
 
 /// The version of a package in Cargo.lock.
 fn locked_version(package: &str) -> Option<String> {
-    let lock = std::fs::read_to_string(workspace_root().join("Cargo.lock")).ok()?;
+    let lock = std::fs::read_to_string(workspace::root().join("Cargo.lock")).ok()?;
     let mut lines = lock
         .lines()
         .skip_while(|line| *line != format!("name = \"{package}\""));
