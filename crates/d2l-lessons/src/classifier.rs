@@ -6,7 +6,7 @@ use crate::{
 };
 use candle_core::{DType, Device};
 use d2l_data::{DataSet, LoaderOptions};
-use d2l_models::{ModelOptions, ModelSpec};
+use d2l_models::{Expected, ModelOptions};
 use d2l_nn::{Model, Network, ParamStore, Rng};
 use d2l_train::{
     Callback, EpochRecord, Flow, Method, Optimizer, Outcome, Run, StopReason, Task, TrainOptions, Trainer,
@@ -175,11 +175,19 @@ impl Fitted {
     /// # Errors
     /// When the book reports nothing of `model`.
     pub fn beside_the_book(&self, page: &mut Page<'_>, model: &str, within: Within) -> Result<()> {
+        let book = d2l_models::find(model)?.expected;
+        let book = book.ok_or_else(|| Error::Lesson(format!("the book reports no training of {model}")))?;
+        self.beside(page, book, within)
+    }
+
+    /// Draws the learning curves and puts the last epoch beside `book`.
+    ///
+    /// # Errors
+    /// When there was no epoch.
+    pub fn beside(&self, page: &mut Page<'_>, book: Expected, within: Within) -> Result<()> {
         page.draw("curves", self.curves.figure());
-        let spec: &ModelSpec = d2l_models::find(model)?;
-        let (Some(book), Some(last)) = (spec.expected, self.history.last()) else {
-            return Err(Error::Lesson(format!("the book reports no training of {model}")));
-        };
+        let last = self.history.last();
+        let last = last.ok_or_else(|| Error::Lesson("nothing was trained: there was no epoch".into()))?;
         let nan = f64::NAN;
         page.expect_of_full(
             "train loss",

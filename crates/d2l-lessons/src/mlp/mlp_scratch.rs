@@ -137,3 +137,22 @@ pub fn cross_entropy_of_logits(logits: &Tensor, y: &Tensor) -> Result<Tensor> {
     Ok((log_sum - of_truth)?.squeeze(1)?)
 }
 // ANCHOR_END: loss
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{golden::Golden, numbers::distance};
+
+    #[test]
+    fn the_loss_and_its_gradient_are_pytorchs_for_huge_logits_too() {
+        let golden = Golden::mlp();
+        let tensor = |name: &str| Tensor::new(golden.values(name).as_slice(), &Device::Cpu).unwrap();
+        let logits = Var::from_tensor(&tensor("logits").reshape(((), 3)).unwrap()).unwrap();
+        let classes = tensor("classes").to_dtype(DType::U32).unwrap();
+        let loss = cross_entropy_of_logits(&logits, &classes).unwrap();
+        assert!(distance(&loss, &tensor("cross-entropy")).unwrap() < 1e-14);
+        let gradients = loss.sum_all().unwrap().backward().unwrap();
+        let gradient = gradients.get(&logits).unwrap().flatten_all().unwrap();
+        assert!(distance(&gradient, &tensor("cross-entropy gradient")).unwrap() < 1e-14);
+    }
+}
