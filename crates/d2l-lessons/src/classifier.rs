@@ -188,23 +188,23 @@ impl Fitted {
         page.draw("curves", self.curves.figure());
         let last = self.history.last();
         let last = last.ok_or_else(|| Error::Lesson("nothing was trained: there was no epoch".into()))?;
-        let nan = f64::NAN;
-        page.expect_of_full(
-            "train loss",
-            Expect::near(book.train_loss, within.train_loss),
-            last.train_loss,
-        );
-        page.expect_of_full(
-            "train accuracy",
-            Expect::near(book.train_accuracy, within.train_accuracy),
-            last.train_accuracy.unwrap_or(nan),
-        );
-        page.expect_of_full(
-            "test accuracy",
-            Expect::AtLeast(((book.test_accuracy - within.test_accuracy) * 1e3).round() / 1e3),
-            last.test_accuracy.unwrap_or(nan),
-        );
+        let accuracy = |accuracy: Option<f64>| accuracy.unwrap_or(f64::NAN);
+        let (train, test) = (accuracy(last.train_accuracy), accuracy(last.test_accuracy));
+        within.expect(page, book, [last.train_loss, train, test]);
         Ok(())
+    }
+}
+
+impl Within {
+    /// Puts the training loss, training accuracy and test accuracy of a full training beside the book's.
+    pub fn expect(self, page: &mut Page<'_>, book: Expected, [loss, train, test]: [f64; 3]) {
+        let near = Expect::near(book.train_loss, self.train_loss);
+        page.expect_of_full("train loss", near, loss);
+        let near = Expect::near(book.train_accuracy, self.train_accuracy);
+        page.expect_of_full("train accuracy", near, train);
+        // Rounded, for who reads it.
+        let least = ((book.test_accuracy - self.test_accuracy) * 1e3).round() / 1e3;
+        page.expect_of_full("test accuracy", Expect::AtLeast(least), test);
     }
 }
 
