@@ -39,7 +39,7 @@ pub(super) const BOOK: Expected = Expected {
     train_accuracy: 0.877,
     test_accuracy: 0.85,
 };
-/// PyTorch comes to losses of 0.342, 0.347 and 0.344 on this data with seeds 0, 1 and 2.
+/// PyTorch comes to losses of 0.342, 0.347, 0.344 and 0.350 on this data with seeds 0 to 3.
 pub(super) const WITHIN: Within = Within {
     train_loss: 0.02,
     train_accuracy: 0.008,
