@@ -6,7 +6,7 @@ use crate::{
 };
 use candle_core::{DType, Device};
 use d2l_data::{DataSet, LoaderOptions};
-use d2l_models::{ModelOptions, ModelSpec};
+use d2l_models::{Expected, ModelOptions};
 use d2l_nn::{Model, Network, ParamStore, Rng};
 use d2l_train::{
     Callback, EpochRecord, Flow, Method, Optimizer, Outcome, Run, StopReason, Task, TrainOptions, Trainer,
@@ -175,28 +175,36 @@ impl Fitted {
     /// # Errors
     /// When the book reports nothing of `model`.
     pub fn beside_the_book(&self, page: &mut Page<'_>, model: &str, within: Within) -> Result<()> {
+        let book = d2l_models::find(model)?.expected;
+        let book = book.ok_or_else(|| Error::Lesson(format!("the book reports no training of {model}")))?;
+        self.beside(page, book, within)
+    }
+
+    /// Draws the learning curves and puts the last epoch beside `book`.
+    ///
+    /// # Errors
+    /// When there was no epoch.
+    pub fn beside(&self, page: &mut Page<'_>, book: Expected, within: Within) -> Result<()> {
         page.draw("curves", self.curves.figure());
-        let spec: &ModelSpec = d2l_models::find(model)?;
-        let (Some(book), Some(last)) = (spec.expected, self.history.last()) else {
-            return Err(Error::Lesson(format!("the book reports no training of {model}")));
-        };
-        let nan = f64::NAN;
-        page.expect_of_full(
-            "train loss",
-            Expect::near(book.train_loss, within.train_loss),
-            last.train_loss,
-        );
-        page.expect_of_full(
-            "train accuracy",
-            Expect::near(book.train_accuracy, within.train_accuracy),
-            last.train_accuracy.unwrap_or(nan),
-        );
-        page.expect_of_full(
-            "test accuracy",
-            Expect::AtLeast(((book.test_accuracy - within.test_accuracy) * 1e3).round() / 1e3),
-            last.test_accuracy.unwrap_or(nan),
-        );
+        let last = self.history.last();
+        let last = last.ok_or_else(|| Error::Lesson("nothing was trained: there was no epoch".into()))?;
+        let accuracy = |accuracy: Option<f64>| accuracy.unwrap_or(f64::NAN);
+        let (train, test) = (accuracy(last.train_accuracy), accuracy(last.test_accuracy));
+        within.expect(page, book, [last.train_loss, train, test]);
         Ok(())
+    }
+}
+
+impl Within {
+    /// Puts the training loss, training accuracy and test accuracy of a full training beside the book's.
+    pub fn expect(self, page: &mut Page<'_>, book: Expected, [loss, train, test]: [f64; 3]) {
+        let near = Expect::near(book.train_loss, self.train_loss);
+        page.expect_of_full("train loss", near, loss);
+        let near = Expect::near(book.train_accuracy, self.train_accuracy);
+        page.expect_of_full("train accuracy", near, train);
+        // Rounded, for who reads it.
+        let least = ((book.test_accuracy - self.test_accuracy) * 1e3).round() / 1e3;
+        page.expect_of_full("test accuracy", Expect::AtLeast(least), test);
     }
 }
 

@@ -9,6 +9,11 @@ impl Golden {
         Self(include_str!("../tests/golden/linear.txt"))
     }
 
+    /// Chapter 4's, made by `tests/golden/mlp.py`.
+    pub(crate) fn mlp() -> Self {
+        Self(include_str!("../tests/golden/mlp.txt"))
+    }
+
     /// The numbers under `name`.
     pub(crate) fn values(&self, name: &str) -> Vec<f64> {
         let of_name = |line: &'static str| line.strip_prefix(name)?.strip_prefix(':');

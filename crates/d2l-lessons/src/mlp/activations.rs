@@ -171,3 +171,30 @@ pub fn prelu(x: &Tensor, slope: f64) -> Result<Tensor> {
     Ok(x.gt(0.0)?.where_cond(x, &(x * slope)?)?)
 }
 // ANCHOR_END: functions
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::golden::Golden;
+
+    #[test]
+    fn values_and_gradients_are_pytorchs() {
+        let golden = Golden::mlp();
+        let tensor = |name: &str| Tensor::new(golden.values(name).as_slice(), &Device::Cpu).unwrap();
+        let functions: [(&str, Function); 4] = [
+            ("sigmoid", sigmoid),
+            ("tanh", tanh),
+            ("relu", relu),
+            ("prelu", |x| prelu(x, SLOPE)),
+        ];
+        for (name, function) in functions {
+            let (y, gradient) = value_and_gradient(function, &tensor("x")).unwrap();
+            assert!(distance(&y, &tensor(name)).unwrap() < 1e-14, "{name}");
+            let expected = tensor(&format!("{name} gradient"));
+            assert!(
+                distance(&gradient, &expected).unwrap() < 1e-14,
+                "gradient of {name}"
+            );
+        }
+    }
+}

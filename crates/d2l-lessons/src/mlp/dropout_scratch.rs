@@ -1,8 +1,8 @@
 //! Dropout from scratch (section 4.6).
 
-use super::mlp_scratch::{Perceptron, cross_entropy_of_logits, expect_of_the_book};
+use super::mlp_scratch::{Perceptron, cross_entropy_of_logits};
 use crate::{
-    Chapter, Cost, Error, Expect, Figure, Lesson, Page, Result,
+    Chapter, Cost, Error, Expect, Figure, Lesson, Page, Result, Within,
     linear::{
         image_data::load_fashion_mnist,
         regression_scratch::sgd,
@@ -11,6 +11,7 @@ use crate::{
     numbers::{distance, values},
 };
 use candle_core::{DType, Device, Tensor};
+use d2l_models::Expected;
 use d2l_nn::Rng;
 use std::cell::RefCell;
 
@@ -31,6 +32,19 @@ pub const SIZES: [usize; 4] = [784, 256, 256, 10];
 pub const DROPOUT: [f64; 2] = [0.2, 0.5];
 /// Of plain stochastic gradient descent.
 pub const LEARNING_RATE: f64 = 0.5;
+
+/// What the book reports.
+pub(super) const BOOK: Expected = Expected {
+    train_loss: 0.335,
+    train_accuracy: 0.877,
+    test_accuracy: 0.85,
+};
+/// PyTorch comes to losses of 0.342, 0.347, 0.344 and 0.350 on this data with seeds 0 to 3.
+pub(super) const WITHIN: Within = Within {
+    train_loss: 0.02,
+    train_accuracy: 0.008,
+    test_accuracy: 0.05,
+};
 
 fn run(page: &mut Page<'_>) -> Result<()> {
     try_the_layer(page)?;
@@ -62,7 +76,14 @@ fn run(page: &mut Page<'_>) -> Result<()> {
     }
     // ANCHOR_END: training
     page.draw("curves", Figure::chart(animator.chart()));
-    expect_of_the_book(page, &animator, 0.335, 0.877)
+    let [loss, train, test] = animator.last()?;
+    page.expect(
+        "train loss below that of guessing",
+        Expect::AtMost(10f64.ln()),
+        loss,
+    );
+    WITHIN.expect(page, BOOK, [loss, train, test]);
+    Ok(())
 }
 
 fn try_the_layer(page: &mut Page<'_>) -> Result<()> {

@@ -1,6 +1,7 @@
 //! A multilayer perceptron with d2l-models and d2l-train (section 4.3).
 
-use crate::{Chapter, Classifier, Cost, Lesson, Page, Result, Within, shapes::print_parameters};
+use super::mlp_scratch::WITHIN;
+use crate::{Chapter, Classifier, Cost, Lesson, Page, Result, shapes::print_parameters};
 
 /// The lesson.
 pub const LESSON: Lesson = Lesson {
@@ -20,10 +21,5 @@ fn run(page: &mut Page<'_>) -> Result<()> {
     print_parameters(page, &mlp.network, &mlp.input, 203_530)?;
     let fitted = mlp.train(page)?;
     // ANCHOR_END: training
-    let within = Within {
-        train_loss: 0.01,
-        train_accuracy: 0.005,
-        test_accuracy: 0.04,
-    };
-    fitted.beside_the_book(page, "mlp", within)
+    fitted.beside_the_book(page, "mlp", WITHIN)
 }
