@@ -3,6 +3,7 @@
 mod find_lr;
 mod inspect;
 mod lesson;
+mod several;
 mod train;
 
 use clap::builder::styling::{AnsiColor, Styles};
@@ -14,6 +15,7 @@ pub(crate) use inspect::{
     ListArgs, ListWhat, PlaceArgs, PlotArgs, PredictArgs, ShowArgs, SplitName, SummaryArgs, WeightsName,
 };
 pub(crate) use lesson::{LessonArgs, VerifyArgs};
+pub(crate) use several::{KfoldArgs, SweepArgs};
 pub(crate) use train::{DataSourceArgs, Settings, TrainArgs};
 
 const STYLES: Styles = Styles::styled()
@@ -64,6 +66,10 @@ pub(crate) enum Command {
     /// Train a network.
     #[command(alias = "fit")]
     Train(Box<TrainArgs>),
+    /// Cross-validate a network, or the house prices, in k folds.
+    Kfold(Box<KfoldArgs>),
+    /// Try combinations of settings, each as a run.
+    Sweep(SweepArgs),
     /// Look for a learning rate with a short training.
     FindLr(FindLrArgs),
     /// Measure a trained network: loss, accuracy, accuracy per class, confusion matrix.

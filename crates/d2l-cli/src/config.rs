@@ -6,6 +6,7 @@ mod extras;
 mod faults;
 mod file;
 mod groups;
+mod held_out;
 mod objective;
 mod resume;
 
@@ -15,13 +16,15 @@ use faults::Faults;
 pub(crate) use faults::Origins;
 pub(crate) use file::{ConfigFile, DataRecord, Record};
 pub(crate) use groups::Groups;
+pub(crate) use held_out::HeldOut;
 pub(crate) use objective::Objective;
-pub(crate) use resume::merge_for_resume;
+pub(crate) use resume::{differences, merge_for_resume};
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use candle_core::{DType, Device};
-use d2l_data::DatasetSpec;
+use d2l_data::{DataSet, DatasetSpec, ImageSet};
 use d2l_models::{ModelError, ModelOptions, ModelSpec, Task};
 use d2l_nn::{ParamStore, Supervised};
 use d2l_train::{Method, Optimizer, Schedule};
@@ -53,6 +56,8 @@ pub(crate) struct Plan {
     pub(crate) train_limit: Option<usize>,
     pub(crate) test_limit: Option<usize>,
     pub(crate) shuffle: bool,
+    /// What of the training examples is not learned from.
+    pub(crate) held_out: Option<HeldOut>,
     pub(crate) epochs: u64,
     pub(crate) batch_size: usize,
     /// Batches that make one step.
@@ -131,6 +136,7 @@ pub(crate) fn resolve(settings: &Settings, origins: &Origins) -> Result<Plan> {
     faults.number("clip-norm", settings.clip_norm, false);
     faults.number("clip-value", settings.clip_value, false);
     let extras = Extras::resolve(settings, epochs, &mut faults);
+    let held_out = HeldOut::resolve(settings, &mut faults);
 
     let clean = faults.messages.is_empty();
     let method = method(settings, spec, &mut faults, clean);
@@ -210,6 +216,7 @@ pub(crate) fn resolve(settings: &Settings, origins: &Origins) -> Result<Plan> {
         train_limit: settings.train_limit,
         test_limit: settings.test_limit,
         shuffle: !settings.no_shuffle.unwrap_or(false),
+        held_out,
         epochs: epochs as u64,
         batch_size,
         accumulate,
@@ -290,7 +297,7 @@ fn sizes(settings: &Settings, spec: &ModelSpec, dataset: &DatasetSpec) -> (Optio
 impl Plan {
     /// The settings that give this plan again, with nothing left open.
     pub(crate) fn settings(&self) -> Settings {
-        let settings = Settings {
+        let mut settings = Settings {
             model: Some(self.spec.name.to_owned()),
             dataset: Some(self.dataset.name.to_owned()),
             data_dir: self.data_dir.clone(),
@@ -325,9 +332,25 @@ impl Plan {
             checkpoint_every: Some(self.checkpoint_every.to_string()),
             ..Settings::default()
         };
+        if let Some(held_out) = self.held_out {
+            held_out.into_settings(&mut settings);
+        }
         let settings = self.objective.clone().into_settings(settings);
         let settings = self.groups.clone().into_settings(settings);
         self.extras.clone().into_settings(settings)
+    }
+
+    /// The data with what is held out taken from the training pictures, and what is; nothing if nothing is.
+    pub(crate) fn hold_out(&self, data: &DataSet) -> Result<Option<(DataSet, Arc<ImageSet>)>> {
+        let Some(held_out) = self.held_out else {
+            return Ok(None);
+        };
+        let (train, held_out) = held_out.split(&data.train, self.train_limit, self.seed)?;
+        let rest = DataSet {
+            train,
+            ..data.clone()
+        };
+        Ok(Some((rest, held_out)))
     }
 
     /// Whether this is the book's run of the model, so that its figures may stand beside the book's.
@@ -351,6 +374,7 @@ impl Plan {
             && (self.train_limit, self.test_limit) == (None, None)
             && (self.clip_norm, self.clip_value, self.extras.patience) == (None, None, None)
             && self.init_from.is_none()
+            && self.held_out.is_none()
             && self.shuffle
     }
 }

@@ -1,7 +1,7 @@
 //! Ctrl-C and SIGTERM: the first asks the work to stop, the second ends the process at once.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use crate::failure::{Doing, Result};
 use crate::ui::to_stderr;
@@ -9,7 +9,10 @@ use crate::ui::to_stderr;
 /// The exit code of an interrupted command.
 pub(crate) const INTERRUPTED: u8 = 130;
 
-/// Watches for the signals from here on. The flag becomes true with the first one.
+/// The one flag of this process, however many runs it does.
+static STOP: OnceLock<Arc<AtomicBool>> = OnceLock::new();
+
+/// Watches for the signals from here on. The flag becomes true with the first one; it is the same at every call.
 ///
 /// SIGHUP is left alone: its default ends a run whose terminal has gone (the last checkpoint stays), and under
 /// `nohup` it must stay ignored.
@@ -19,6 +22,9 @@ pub(crate) fn watch() -> Result<Arc<AtomicBool>> {
 
 /// As [`watch`]; `text` is said at the first signal.
 pub(crate) fn watch_saying(text: &'static str) -> Result<Arc<AtomicBool>> {
+    if let Some(stop) = STOP.get() {
+        return Ok(Arc::clone(stop));
+    }
     let stop = Arc::new(AtomicBool::new(false));
     let flag = Arc::clone(&stop);
     on_signal(move || {
@@ -28,7 +34,7 @@ pub(crate) fn watch_saying(text: &'static str) -> Result<Arc<AtomicBool>> {
         to_stderr(text);
     })
     .doing(|| "watching for Ctrl-C")?;
-    Ok(stop)
+    Ok(Arc::clone(STOP.get_or_init(|| stop)))
 }
 
 #[cfg(unix)]

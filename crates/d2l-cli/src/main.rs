@@ -51,6 +51,7 @@ fn run(cli: Cli) -> Result<()> {
     let ui = |json| Ui {
         quiet: cli.quiet,
         json,
+        ..Ui::default()
     };
     match cli.command {
         Command::List(args) => commands::list(&args, ui(args.json)),
@@ -60,6 +61,8 @@ fn run(cli: Cli) -> Result<()> {
             let ui = ui(args.json);
             commands::train(*args, ui)
         }
+        Command::Kfold(args) => commands::kfold(&args, ui(args.json)),
+        Command::Sweep(args) => commands::sweep(&args, ui(args.json)),
         Command::FindLr(args) => commands::find_lr(&args, ui(args.json)),
         Command::Eval(args) => commands::eval(&args, ui(args.json)),
         Command::Predict(args) => commands::predict(&args, ui(args.json)),

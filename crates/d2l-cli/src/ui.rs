@@ -21,17 +21,24 @@ const WARNING: Style = AnsiColor::Yellow.on_default().bold();
 const LABEL: Style = AnsiColor::Cyan.on_default().bold();
 
 /// What the user asked of the output.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Ui {
     /// Nothing on standard error but warnings and errors.
     pub(crate) quiet: bool,
     /// Machine-readable standard output.
     pub(crate) json: bool,
+    /// The work is one run of several: what all of them share is said once, by whoever runs them.
+    pub(crate) member: bool,
+    /// Nothing on standard output: it belongs to a document about several runs.
+    pub(crate) muted: bool,
 }
 
 impl Ui {
     /// One line of the result, on standard output.
     pub(crate) fn line(&self, line: impl Display) -> Result<()> {
+        if self.muted {
+            return Ok(());
+        }
         let mut out = anstream::stdout().lock();
         writeln!(out, "{line}")?;
         Ok(())

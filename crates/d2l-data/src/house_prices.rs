@@ -35,23 +35,8 @@ pub struct HousePrices {
     prices: Vec<f32>,
     /// Of the test houses.
     test_ids: Vec<u64>,
-}
-
-/// The house prices with where they came from.
-#[derive(Clone, Debug)]
-pub struct LoadedHousePrices {
-    /// The data.
-    pub houses: HousePrices,
     /// Where the files came from, with their digests.
     pub provenance: Provenance,
-}
-
-impl std::ops::Deref for LoadedHousePrices {
-    type Target = HousePrices;
-
-    fn deref(&self) -> &HousePrices {
-        &self.houses
-    }
 }
 
 /// Loads the house prices from the first source that has them; see [`crate::source`] for the order.
@@ -59,15 +44,15 @@ impl std::ops::Deref for LoadedHousePrices {
 /// # Errors
 /// If a named directory lacks the files, or a file is broken: [`Error::Csv`] names file, line and
 /// column.
-pub fn load(options: &SourceOptions<'_>) -> Result<LoadedHousePrices> {
+pub fn load(options: &SourceOptions<'_>) -> Result<HousePrices> {
     first_of((&HOUSE_PRICES).into(), options, |place| {
-        let loaded = read(place)?;
-        let provenance = loaded.provenance.clone();
-        Ok((loaded, provenance))
+        let houses = read(place)?;
+        let provenance = houses.provenance.clone();
+        Ok((houses, provenance))
     })
 }
 
-fn read(place: &Place) -> Result<LoadedHousePrices> {
+fn read(place: &Place) -> Result<HousePrices> {
     let (mut tables, mut digests) = (Vec::new(), Vec::new());
     for file in place.files() {
         let bytes = read_table(file.open()?).map_err(|error| Error::io("read", file.path(), error))?;
@@ -79,19 +64,12 @@ fn read(place: &Place) -> Result<LoadedHousePrices> {
     let (Some(test), Some(train)) = (tables.pop(), tables.pop()) else {
         return Err(Error::Options("the house prices have two files".to_owned()));
     };
-    Ok(LoadedHousePrices {
-        houses: HousePrices::new(train, test)?,
-        provenance: place.provenance(digests),
-    })
+    HousePrices::new(train, test, place.provenance(digests))
 }
 
 impl HousePrices {
     /// Prepares the two tables, the first of which has the prices.
-    ///
-    /// # Errors
-    /// [`Error::Csv`] if a column is missing, the tables differ in their other columns, a price is
-    /// no number above 0 or an `Id` no whole number.
-    pub fn new(train: Table, test: Table) -> Result<Self> {
+    fn new(train: Table, test: Table, provenance: Provenance) -> Result<Self> {
         let prices = train.complete_numbers(PRICE)?;
         if let Some(row) = prices.iter().position(|&price| price <= 0.0) {
             return Err(train.bad_cell(row, PRICE, "a price has to be above 0"));
@@ -113,6 +91,7 @@ impl HousePrices {
             features: all.features(Numbers::Standardised)?,
             prices: prices.iter().map(|&price| price as f32).collect(),
             test_ids,
+            provenance,
         })
     }
 

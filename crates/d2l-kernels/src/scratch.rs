@@ -140,7 +140,7 @@ mod tests {
     use super::*;
     use crate::conv2d::{self, Activation, Algorithm, Conv2dShape, Product};
     use crate::linear;
-    use crate::testing::values;
+    use crate::testing::{at_every_level, values};
     use proptest::prelude::*;
 
     #[test]
@@ -234,30 +234,36 @@ mod tests {
             let (mut x, mut weight) = (values(shape.x_len(), 1), values(shape.weight_len(), 2));
             let mut y = values(shape.y_len(), 3);
             let product = [Product::Forward, Product::GradInput, Product::GradWeight][product];
-            let need = conv2d::scratch(&shape, product, algorithm);
-            let kept = kept_after(|| match product {
-                Product::Forward => conv2d::forward(&shape, &x, &weight, None, Activation::None, algorithm, &mut y).unwrap(),
-                Product::GradInput => conv2d::grad_input(&shape, &y, &weight, algorithm, &mut x).unwrap(),
-                Product::GradWeight => conv2d::grad_weight(&shape, &x, &y, algorithm, &mut weight).unwrap(),
+            at_every_level(|level| {
+                let need = conv2d::scratch(&shape, product, algorithm);
+                let kept = kept_after(|| match product {
+                    Product::Forward => {
+                        conv2d::forward(&shape, &x, &weight, None, Activation::None, algorithm, &mut y).unwrap();
+                    }
+                    Product::GradInput => conv2d::grad_input(&shape, &y, &weight, algorithm, &mut x).unwrap(),
+                    Product::GradWeight => conv2d::grad_weight(&shape, &x, &y, algorithm, &mut weight).unwrap(),
+                });
+                assert_eq!(kept, need.bytes(1), "{level}");
             });
-            prop_assert_eq!(kept, need.bytes(1));
         }
 
         #[test]
         fn dense_layers_need_what_they_say(batch in 1usize..300, input in 1usize..300, output in 1usize..300) {
             let (mut x, mut weight) = (values(batch * input, 1), values(output * input, 2));
             let (mut y, mut bias) = (values(batch * output, 3), values(output, 4));
-            let forward = kept_after(|| {
-                linear::forward(batch, input, output, &x, &weight, Some(&bias), true, &mut y).unwrap();
+            at_every_level(|level| {
+                let forward = kept_after(|| {
+                    linear::forward(batch, input, output, &x, &weight, Some(&bias), true, &mut y).unwrap();
+                });
+                assert_eq!(forward, linear::scratch(batch, input, output, false).bytes(1), "{level}");
+                let all = kept_after(|| {
+                    linear::forward(batch, input, output, &x, &weight, Some(&bias), true, &mut y).unwrap();
+                    linear::grad_bias(batch, output, &y, &mut bias).unwrap();
+                    linear::grad_input(batch, input, output, &y, &weight, &mut x).unwrap();
+                    linear::grad_weight(batch, input, output, &x, &y, &mut weight).unwrap();
+                });
+                assert_eq!(all, linear::scratch(batch, input, output, true).bytes(1), "{level}");
             });
-            prop_assert_eq!(forward, linear::scratch(batch, input, output, false).bytes(1));
-            let all = kept_after(|| {
-                linear::forward(batch, input, output, &x, &weight, Some(&bias), true, &mut y).unwrap();
-                linear::grad_bias(batch, output, &y, &mut bias).unwrap();
-                linear::grad_input(batch, input, output, &y, &weight, &mut x).unwrap();
-                linear::grad_weight(batch, input, output, &x, &y, &mut weight).unwrap();
-            });
-            prop_assert_eq!(all, linear::scratch(batch, input, output, true).bytes(1));
         }
     }
 }

@@ -16,7 +16,7 @@ pub const COLORS: [&str; 7] = [
 const MARKED_EPOCHS: usize = 40;
 
 /// Draws the learning curves of one or several runs over each other, as an SVG or PNG file by the name's ending: loss
-/// by epoch, and accuracy beside it where a run has one. Test curves are dashed and thicker; of several runs, each has
+/// by epoch, and accuracy beside it where a run has one. Test curves are dashed and thicker, those of a part held out dotted; of several runs, each has
 /// one colour.
 ///
 /// # Errors
@@ -118,17 +118,20 @@ struct Panel {
     label: &'static str,
     train: fn(&EpochRecord) -> Option<f64>,
     test: fn(&EpochRecord) -> Option<f64>,
+    validation: fn(&EpochRecord) -> Option<f64>,
 }
 
 const LOSS: Panel = Panel {
     label: "loss",
     train: |r| Some(r.train_loss),
     test: |r| r.test_loss,
+    validation: |r| r.validation_loss,
 };
 const ACCURACY: Panel = Panel {
     label: "accuracy",
     train: |r| r.train_accuracy,
     test: |r| r.test_accuracy,
+    validation: |r| r.validation_accuracy,
 };
 
 fn scene(runs: &[(&str, &[EpochRecord])]) -> Scene {
@@ -150,7 +153,12 @@ fn draw(panel: &Panel, runs: &[(&str, &[EpochRecord])]) -> Option<(Vec<Plot>, La
     let mut last = 1;
     let color = |index: usize| COLORS.get(index % COLORS.len()).copied().unwrap_or("black");
     for (run, (name, records)) in runs.iter().enumerate() {
-        for (curve, value) in [("train", panel.train), ("test", panel.test)] {
+        let curves = [
+            ("train", panel.train),
+            ("test", panel.test),
+            ("validation", panel.validation),
+        ];
+        for (index, (curve, value)) in curves.into_iter().enumerate() {
             let points: Vec<(f64, f64)> = records
                 .iter()
                 .filter_map(|r| Some((r.epoch as f64, value(r)?)))
@@ -159,8 +167,7 @@ fn draw(panel: &Panel, runs: &[(&str, &[EpochRecord])]) -> Option<(Vec<Plot>, La
                 continue;
             }
             last = last.max(records.last().map_or(1, |r| r.epoch));
-            let test = curve == "test";
-            let color = color(if runs.len() == 1 { usize::from(test) } else { run });
+            let color = color(if runs.len() == 1 { index } else { run });
             let label = if name.is_empty() {
                 curve.to_owned()
             } else {
@@ -170,10 +177,10 @@ fn draw(panel: &Panel, runs: &[(&str, &[EpochRecord])]) -> Option<(Vec<Plot>, La
                 .with_data(points.clone())
                 .with_color(color)
                 .with_legend(label);
-            let line = if test {
-                line.with_dashed().with_stroke_width(2.5)
-            } else {
-                line.with_stroke_width(1.5)
+            let line = match curve {
+                "train" => line.with_stroke_width(1.5),
+                "test" => line.with_dashed().with_stroke_width(2.5),
+                _ => line.with_dotted().with_stroke_width(2.5),
             };
             plots.push(Plot::Line(line));
             if points.len() <= MARKED_EPOCHS {
@@ -212,6 +219,8 @@ mod tests {
             train_accuracy: classification.then_some(0.5),
             test_loss: Some(1.1 / epoch as f64),
             test_accuracy: classification.then_some(0.4),
+            validation_loss: None,
+            validation_accuracy: None,
             examples_per_second: 1.0,
             seconds: 1.0,
         };

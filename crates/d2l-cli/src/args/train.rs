@@ -7,6 +7,8 @@ use d2l_models::{ModelError, ModelOptions, ModelSpec};
 use d2l_nn::{Supervised, layers::Activation};
 use serde::{Deserialize, Serialize};
 
+use crate::commands::Seeds;
+
 /// `d2l train`. Of an option given twice the last one counts.
 #[derive(Args, Debug)]
 #[command(
@@ -23,6 +25,8 @@ Examples:
   d2l train lenet --init-from old.safetensors --freeze 'conv*' --lr-scale 'linear3.*=10'
   d2l train lenet --dry-run                what would run, with one step of it; nothing is written
   d2l train lenet --overfit-batch --lr 1   can it learn a single batch at all?
+  d2l train lenet --validation 0.1         measured on a tenth of the training data, too
+  d2l train lenet --seeds 3                three runs, with mean and deviation
   d2l train --resume lenet                 go on where runs/lenet was stopped
   d2l train --resume lenet --epochs 20     and further than it was meant to go
   d2l train --config runs/lenet/config.toml --name again     the same run once more
@@ -69,6 +73,11 @@ pub(crate) struct TrainArgs {
     #[arg(long, value_name = "RUN", help_heading = "Run folder", conflicts_with_all = ["config", "init_from"])]
     pub(crate) resume: Option<PathBuf>,
 
+    /// Train several times, with so many seeds (`3`) or with those listed (`0,1,2`), each into seed-N of one folder
+    /// [default: runs/MODEL-seeds], and say how far the results spread. Finished seeds are kept when it runs again.
+    #[arg(long, value_name = "N|LIST", help_heading = "Training", conflicts_with_all = ["resume", "seed", "dry_run", "overfit_batch"])]
+    pub(crate) seeds: Option<Seeds>,
+
     /// Read settings from a TOML file, such as the config.toml of an earlier run.
     #[arg(long, value_name = "FILE", help_heading = "Run folder")]
     pub(crate) config: Option<PathBuf>,
@@ -96,7 +105,7 @@ pub(crate) struct DataSourceArgs {
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(crate) struct Settings {
     /// The network to train: a name from `d2l list models`.
-    #[arg(value_name = "MODEL", required_unless_present_any = ["config", "resume"])]
+    #[arg(value_name = "MODEL")]
     pub(crate) model: Option<String>,
 
     /// Data set to train on [default: the model's].
@@ -123,6 +132,15 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true",
           require_equals = true, hide_possible_values = true, help_heading = "Data")]
     pub(crate) no_shuffle: Option<bool>,
+
+    /// Hold this fraction of the training examples out, of every class alike, and measure the model on it after every
+    /// epoch, beside the test set. The best checkpoint and --patience then go by it.
+    #[arg(long, value_name = "X", help_heading = "Data")]
+    pub(crate) validation: Option<f64>,
+
+    /// Hold out one of several folds instead: `2/5` is the second of five; `d2l kfold` runs them all.
+    #[arg(long, value_name = "I/K", help_heading = "Data")]
+    pub(crate) fold: Option<String>,
 
     /// Times the whole training set is gone through.
     #[arg(short, long, value_name = "N", help_heading = "Training")]
@@ -340,6 +358,8 @@ impl Settings {
             train_limit: self.train_limit.or(below.train_limit),
             test_limit: self.test_limit.or(below.test_limit),
             no_shuffle: self.no_shuffle.or(below.no_shuffle),
+            validation: self.validation.or(below.validation),
+            fold: self.fold.or(below.fold),
             epochs: self.epochs.or(below.epochs),
             batch_size: self.batch_size.or(below.batch_size),
             accumulate: self.accumulate.or(below.accumulate),

@@ -5,15 +5,20 @@ mod extras;
 mod folder;
 mod report;
 mod screen;
+mod seeds;
+pub(crate) mod series;
+pub(crate) mod summary;
 mod trainer;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use candle_core::{DType, Device};
-use d2l_data::{DataSet, LoaderOptions};
+use d2l_data::{DataSet, ImageSet, LoaderOptions};
 use d2l_nn::{ParamStore, Rng, SupervisedModel};
-use d2l_train::{BatchSource, Checkpoint, Outcome, RunDir, StopReason, loss::CrossEntropy};
+use d2l_train::{
+    BatchSource, Checkpoint, Outcome, RunDir, StopReason, callbacks::Validation, loss::CrossEntropy,
+};
 
 use crate::args::TrainArgs;
 use crate::config::{ConfigFile, DataRecord, Origins, Plan, Record, merge_for_resume, resolve};
@@ -24,9 +29,13 @@ use crate::machine::{Engine, build_name, device_name, in_pool};
 use crate::runs::{self, other_data};
 use crate::ui::Ui;
 use folder::Folder;
+pub(crate) use seeds::{Seeds, model_name, series_folder};
 
 /// `d2l train`.
 pub(crate) fn train(args: TrainArgs, ui: Ui) -> Result<()> {
+    if let Some(seeds) = &args.seeds {
+        return seeds::train_with(seeds, &args, ui);
+    }
     let offline = args.offline;
     let (plan, folder) = match &args.resume {
         Some(run) => plan_resume(&args, run)?,
@@ -39,12 +48,7 @@ pub(crate) fn train(args: TrainArgs, ui: Ui) -> Result<()> {
         offline,
     }
     .load(plan.dataset, ui)?;
-    in_pool(plan.threads, || {
-        let job = Job {
-            plan: &plan,
-            data: &data,
-            ui,
-        };
+    execute(&plan, &data, ui, |job| {
         if args.dry_run {
             job.dry_run()
         } else if args.overfit_batch {
@@ -52,6 +56,28 @@ pub(crate) fn train(args: TrainArgs, ui: Ui) -> Result<()> {
         } else {
             job.run(folder)
         }
+    })
+}
+
+/// Does `work` with a run's plan and data, on its threads.
+fn execute(
+    plan: &Plan,
+    data: &DataSet,
+    ui: Ui,
+    work: impl FnOnce(&Job<'_>) -> Result<()> + Send,
+) -> Result<()> {
+    let held_out = plan.hold_out(data)?;
+    let (data, validation) = match &held_out {
+        Some((data, validation)) => (data, Some(validation)),
+        None => (data, None),
+    };
+    in_pool(plan.threads, || {
+        work(&Job {
+            plan,
+            data,
+            validation,
+            ui,
+        })
     })
 }
 
@@ -96,6 +122,8 @@ fn plan_resume(args: &TrainArgs, run: &std::path::Path) -> Result<(Plan, Folder)
 struct Job<'a> {
     plan: &'a Plan,
     data: &'a DataSet,
+    /// What of the training pictures is not learned from.
+    validation: Option<&'a Arc<ImageSet>>,
     ui: Ui,
 }
 
@@ -109,6 +137,7 @@ struct Parts {
     loss: CrossEntropy,
     train: LoaderSource,
     test: LoaderSource,
+    validation: Option<LoaderSource>,
 }
 
 /// Where a run is, and where it goes on from.
@@ -141,6 +170,13 @@ impl Job<'_> {
                     place.run.path().display(),
                     self.plan.epochs
                 )));
+            }
+            if let Some(source) = &parts.validation {
+                trainer.callback(Validation {
+                    model: parts.model.model(),
+                    loss: Box::new(CrossEntropy::default()),
+                    source,
+                });
             }
             let outcome = trainer.fit(&parts.train, Some(&parts.test))?;
             self.conclude(&place, trainer.run(), &outcome)?;
@@ -175,6 +211,10 @@ impl Job<'_> {
             loss: plan.objective.loss(&self.data.train, plan.train_limit, &device)?,
             train: self.loader(true, &device)?,
             test: self.loader(false, &device)?,
+            validation: self
+                .validation
+                .map(|held_out| LoaderSource::new(held_out, self.loader_options(None), &device))
+                .transpose()?,
             device,
             engine,
             params,
@@ -246,16 +286,12 @@ impl Job<'_> {
     fn loader(&self, training: bool, device: &Device) -> Result<LoaderSource> {
         let plan = self.plan;
         let options = LoaderOptions {
-            batch_size: plan.batch_size,
             shuffle: (training && plan.shuffle).then_some(plan.seed),
-            workers: plan.workers,
-            limit: if training {
+            ..self.loader_options(if training {
                 plan.train_limit
             } else {
                 plan.test_limit
-            },
-            resize: plan.resize,
-            ..LoaderOptions::default()
+            })
         };
         LoaderSource::new(
             if training {
@@ -266,6 +302,17 @@ impl Job<'_> {
             options,
             device,
         )
+    }
+
+    fn loader_options(&self, limit: Option<usize>) -> LoaderOptions {
+        let plan = self.plan;
+        LoaderOptions {
+            batch_size: plan.batch_size,
+            workers: plan.workers,
+            limit,
+            resize: plan.resize,
+            ..LoaderOptions::default()
+        }
     }
 
     fn record(&self, params: &ParamStore) -> Record {

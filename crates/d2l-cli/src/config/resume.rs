@@ -49,6 +49,28 @@ pub(crate) fn merge_for_resume(flags: Settings, stored: Settings) -> Result<Sett
     }
 }
 
+/// In what two settings differ that would make them two runs, in words.
+pub(crate) fn differences(before: &Settings, now: &Settings) -> Result<Vec<String>> {
+    let (before, now) = (table(before)?, table(now)?);
+    let mut keys: Vec<&String> = before.keys().chain(now.keys()).collect();
+    keys.sort_unstable();
+    keys.dedup();
+    let value =
+        |value: Option<&toml::Value>| value.map_or("nothing".to_owned(), |value| format!("`{value}`"));
+    let differ = keys
+        .into_iter()
+        .filter(|key| !MAY_CHANGE.contains(&key.as_str()) && before.get(*key) != now.get(*key));
+    Ok(differ
+        .map(|key| {
+            format!(
+                "its {key} is {}, not {}",
+                value(before.get(key)),
+                value(now.get(key))
+            )
+        })
+        .collect())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -60,6 +82,21 @@ mod tests {
             lr: Some(0.9),
             ..Settings::default()
         }
+    }
+
+    #[test]
+    fn differences_are_seen_on_either_side() {
+        let now = Settings {
+            lr: None,
+            seed: Some(1),
+            epochs: Some(20),
+            ..stored()
+        };
+        assert_eq!(
+            differences(&stored(), &now).unwrap(),
+            ["its lr is `0.9`, not nothing", "its seed is nothing, not `1`"]
+        );
+        assert!(differences(&stored(), &stored()).unwrap().is_empty());
     }
 
     #[test]

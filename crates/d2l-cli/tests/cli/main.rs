@@ -8,6 +8,7 @@ mod looks;
 mod resume;
 mod runs;
 mod same;
+mod several;
 mod steps;
 mod usage;
 mod weights;

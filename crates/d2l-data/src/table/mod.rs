@@ -139,15 +139,16 @@ impl Table {
     /// The numbers of a column; a missing one is `None`.
     ///
     /// # Errors
-    /// [`Error::Csv`] if there is no such column, or naming the line of a cell that is no finite number.
+    /// [`Error::Csv`] if there is no such column, or naming the line of a cell that is no finite number, or one beyond `f32`.
     pub fn numbers(&self, name: &str) -> Result<Vec<Option<f64>>> {
         let cells = self.cells(name)?.iter().zip(&self.origins);
         cells
             .map(|(cell, origin)| {
                 let Some(text) = cell else { return Ok(None) };
-                let number = number(text).filter(|number| number.is_finite());
+                // Features are f32: what is infinite there is no number here.
+                let number = number(text).filter(|number| (*number as f32).is_finite());
                 number.map(Some).ok_or_else(|| {
-                    let reason = format!("`{text}` is not a finite number");
+                    let reason = format!("`{text}` is not a finite number of single precision");
                     fault(&origin.file, Some(origin.line), Some(name), reason)
                 })
             })

@@ -103,6 +103,14 @@ fn bad_tables_are_named_by_file_line_and_column() {
         table.features(Numbers::MeanFilled).is_err(),
         "infinity is no feature"
     );
+    let large = Table::read("a\n1\n1e39\n".as_bytes(), "t.csv").unwrap();
+    assert!(
+        large
+            .numbers("a")
+            .unwrap_err()
+            .to_string()
+            .contains("line 3, column `a`: `1e39`")
+    );
 }
 
 #[test]

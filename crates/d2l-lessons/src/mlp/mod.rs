@@ -3,6 +3,8 @@
 pub mod activations;
 pub mod dropout_concise;
 pub mod dropout_scratch;
+pub mod k_fold;
+pub mod kaggle_house_prices;
 pub mod mlp_concise;
 pub mod mlp_digits;
 pub mod mlp_scratch;
@@ -20,9 +22,11 @@ pub const LESSONS: &[Lesson] = &[
     mlp_concise::LESSON,
     mlp_digits::LESSON,
     polynomial::LESSON,
+    k_fold::LESSON,
     weight_decay_scratch::LESSON,
     weight_decay_concise::LESSON,
     dropout_scratch::LESSON,
     dropout_concise::LESSON,
     numerical_stability::LESSON,
+    kaggle_house_prices::LESSON,
 ];

@@ -1,8 +1,7 @@
 use crate::{Callback, Flow, Result, Run, atomic, callback::order, metrics::EpochRecord};
 use std::path::PathBuf;
 
-const COLUMNS: &str =
-    "epoch,step,train_loss,train_accuracy,test_loss,test_accuracy,examples_per_second,seconds";
+const COLUMNS: &str = "epoch,step,train_loss,train_accuracy,test_loss,test_accuracy,examples_per_second,seconds,validation_loss,validation_accuracy";
 
 /// Keeps the epochs as a table of comma-separated values, with a line of names first: what `metrics.jsonl` has of
 /// them, for spreadsheets. What a run has not measured is empty.
@@ -38,6 +37,8 @@ fn table(history: &[EpochRecord]) -> String {
             number(r.test_accuracy),
             r.examples_per_second.to_string(),
             r.seconds.to_string(),
+            number(r.validation_loss),
+            number(r.validation_accuracy),
         ];
         cells.join(",") + "\n"
     };
@@ -58,6 +59,8 @@ mod tests {
             train_accuracy: Some(0.25),
             test_loss,
             test_accuracy: None,
+            validation_loss: None,
+            validation_accuracy: None,
             examples_per_second: 1000.0,
             seconds: 1.5,
         };
@@ -67,10 +70,10 @@ mod tests {
             lines,
             [
                 COLUMNS,
-                "1,10,0.5,0.25,0.0000001,,1000,1.5",
-                "2,20,0.5,0.25,,,1000,1.5"
+                "1,10,0.5,0.25,0.0000001,,1000,1.5,,",
+                "2,20,0.5,0.25,,,1000,1.5,,"
             ]
         );
-        assert_eq!(COLUMNS.split(',').count(), 8);
+        assert_eq!(COLUMNS.split(',').count(), 10);
     }
 }

@@ -133,6 +133,8 @@ fn scalars(record: &EpochRecord) -> impl Iterator<Item = (&'static str, f64)> {
         ("loss/test", record.test_loss),
         ("accuracy/train", record.train_accuracy),
         ("accuracy/test", record.test_accuracy),
+        ("loss/validation", record.validation_loss),
+        ("accuracy/validation", record.validation_accuracy),
         ("examples_per_second", Some(record.examples_per_second)),
     ];
     all.into_iter().filter_map(|(tag, value)| Some((tag, value?)))

@@ -45,6 +45,12 @@ pub struct EpochRecord {
     /// The part of the test set classified rightly after the epoch (classification).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub test_accuracy: Option<f64>,
+    /// The mean loss over the part of the training data held out, where one is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validation_loss: Option<f64>,
+    /// The part of the held-out examples classified rightly (classification).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validation_accuracy: Option<f64>,
     /// Training examples per second of training (evaluation and callbacks left out).
     pub examples_per_second: f64,
     /// Seconds of training and evaluation (callbacks, such as writing checkpoints, left out).
@@ -63,15 +69,21 @@ pub enum Metric {
     TestLoss,
     /// The test accuracy; higher is better.
     TestAccuracy,
+    /// The loss on the part held out; lower is better.
+    ValidationLoss,
+    /// The accuracy on the part held out; higher is better.
+    ValidationAccuracy,
 }
 
 impl Metric {
     /// All metrics, by name.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 6] = [
         Self::TrainLoss,
         Self::TrainAccuracy,
         Self::TestLoss,
         Self::TestAccuracy,
+        Self::ValidationLoss,
+        Self::ValidationAccuracy,
     ];
 
     /// The metric's name, as in `metrics.jsonl`.
@@ -81,6 +93,8 @@ impl Metric {
             Self::TrainAccuracy => "train_accuracy",
             Self::TestLoss => "test_loss",
             Self::TestAccuracy => "test_accuracy",
+            Self::ValidationLoss => "validation_loss",
+            Self::ValidationAccuracy => "validation_accuracy",
         }
     }
 
@@ -91,24 +105,30 @@ impl Metric {
             Self::TrainAccuracy => record.train_accuracy,
             Self::TestLoss => record.test_loss,
             Self::TestAccuracy => record.test_accuracy,
+            Self::ValidationLoss => record.validation_loss,
+            Self::ValidationAccuracy => record.validation_accuracy,
         }
     }
 
     /// Whether `a` is better than `b` by more than `by`.
     pub fn better(self, a: f64, b: f64, by: f64) -> bool {
         match self {
-            Self::TrainLoss | Self::TestLoss => a < b - by,
-            Self::TrainAccuracy | Self::TestAccuracy => a > b + by,
+            Self::TrainLoss | Self::TestLoss | Self::ValidationLoss => a < b - by,
+            Self::TrainAccuracy | Self::TestAccuracy | Self::ValidationAccuracy => a > b + by,
         }
     }
 
-    /// The best thing that `record` tells: test accuracy, else test loss, else training loss.
+    /// The best thing that `record` tells: accuracy before loss, on the part held out before the test set before the
+    /// training data.
     pub fn natural(record: &EpochRecord) -> Self {
-        match (record.test_accuracy, record.test_loss) {
-            (Some(_), _) => Self::TestAccuracy,
-            (None, Some(_)) => Self::TestLoss,
-            (None, None) => Self::TrainLoss,
-        }
+        let told = [
+            Self::ValidationAccuracy,
+            Self::ValidationLoss,
+            Self::TestAccuracy,
+            Self::TestLoss,
+        ];
+        let mut told = told.into_iter().filter(|metric| metric.of(record).is_some());
+        told.next().unwrap_or(Self::TrainLoss)
     }
 
     /// The epoch with the best value in `records` (the earliest of equal ones), and the value.
@@ -130,7 +150,14 @@ impl std::str::FromStr for Metric {
     type Err = Error;
 
     fn from_str(name: &str) -> Result<Self> {
-        const NAMES: &[&str] = &["train_loss", "train_accuracy", "test_loss", "test_accuracy"];
+        const NAMES: &[&str] = &[
+            "train_loss",
+            "train_accuracy",
+            "test_loss",
+            "test_accuracy",
+            "validation_loss",
+            "validation_accuracy",
+        ];
         Self::ALL
             .into_iter()
             .find(|m| m.name() == name)
@@ -168,6 +195,8 @@ mod tests {
             train_accuracy: None,
             test_loss: None,
             test_accuracy,
+            validation_loss: None,
+            validation_accuracy: None,
             examples_per_second: 1e3,
             seconds: 1.0,
         }
@@ -212,6 +241,16 @@ mod tests {
         ];
         assert_eq!(Metric::TestAccuracy.best(&records), Some((2, 0.75)));
         assert_eq!(Metric::TestLoss.best(&records), None);
+        let held_out = EpochRecord {
+            validation_loss: Some(0.5),
+            ..epoch(1, Some(0.5))
+        };
+        assert_eq!(
+            Metric::natural(&held_out),
+            Metric::ValidationLoss,
+            "what was held out decides"
+        );
+        assert_eq!(Metric::natural(&epoch(1, Some(0.5))), Metric::TestAccuracy);
         assert!(Metric::TestLoss.better(0.1, 0.2, 0.05) && !Metric::TestLoss.better(0.1, 0.2, 0.2));
         assert_eq!("test_loss".parse::<Metric>().unwrap(), Metric::TestLoss);
         assert!("loss".parse::<Metric>().is_err());

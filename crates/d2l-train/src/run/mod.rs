@@ -43,6 +43,8 @@ pub struct Run<'a> {
     pub(crate) saved: Option<Position>,
     /// Averaged weights, if a callback keeps them.
     pub(crate) averages: Option<Averages>,
+    /// What a callback measured on the part of the training data held out.
+    pub(crate) validation: Option<Evaluation>,
     /// The batches of the step in hand that are done. A position is always one between two steps.
     pub(crate) batches_in_hand: usize,
     pending: Vec<Pending>,
@@ -81,6 +83,7 @@ impl<'a> Run<'a> {
             warnings: Vec::new(),
             saved: None,
             averages: None,
+            validation: None,
             batches_in_hand: 0,
             pending: Vec::new(),
             read_every,
@@ -285,6 +288,7 @@ impl<'a> Run<'a> {
         evaluation_seconds: f64,
     ) -> Result<()> {
         let train = self.train_metrics()?;
+        let validation = self.validation.take();
         self.history.push(EpochRecord {
             epoch: self.epoch(),
             step: self.position.step,
@@ -292,6 +296,8 @@ impl<'a> Run<'a> {
             train_accuracy: train.accuracy,
             test_loss: evaluation.as_ref().map(|e| e.loss),
             test_accuracy: evaluation.as_ref().and_then(Evaluation::accuracy),
+            validation_loss: validation.as_ref().map(|e| e.loss),
+            validation_accuracy: validation.as_ref().and_then(Evaluation::accuracy),
             examples_per_second: if train.seconds > 0.0 {
                 train.examples as f64 / train.seconds
             } else {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 /// relative threshold). It is worked out from the records of the epochs done, so a resumed run needs nothing else.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Plateau {
-    /// The metric; `None` for the test loss, or the training loss of a run without a test set.
+    /// The metric; `None` for the loss on the part held out, else the test loss, else the training loss.
     pub metric: Option<Metric>,
     /// What the rate is multiplied by.
     pub gamma: f64,
@@ -40,10 +40,9 @@ impl Plateau {
     pub(super) fn factor(&self, history: &[EpochRecord]) -> f64 {
         let (mut factor, mut best, mut bad, mut cooldown) = (1.0, None, 0, 0);
         for record in history {
-            let metric = self.metric.unwrap_or(match record.test_loss {
-                Some(_) => Metric::TestLoss,
-                None => Metric::TrainLoss,
-            });
+            let losses = [Metric::ValidationLoss, Metric::TestLoss];
+            let mut told = losses.into_iter().filter(|metric| metric.of(record).is_some());
+            let metric = self.metric.or_else(|| told.next()).unwrap_or(Metric::TrainLoss);
             let Some(value) = metric.of(record) else { continue };
             match best {
                 Some(best) if !metric.better(value, best, self.threshold * best) => bad += 1,

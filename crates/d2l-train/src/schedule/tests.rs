@@ -11,6 +11,8 @@ fn record(epoch: u64, test_loss: f64) -> EpochRecord {
         train_accuracy: None,
         test_loss: Some(test_loss),
         test_accuracy: Some(1.0 - test_loss),
+        validation_loss: None,
+        validation_accuracy: None,
         examples_per_second: 1.0,
         seconds: 1.0,
     }

@@ -41,6 +41,8 @@ fn a_stopped_run_and_its_resumption_leave_one_table_and_whole_events() {
             train_accuracy: None,
             test_loss: None,
             test_accuracy: None,
+            validation_loss: None,
+            validation_accuracy: None,
             examples_per_second: 1.0,
             seconds: 1.0,
         };

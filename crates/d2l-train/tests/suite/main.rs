@@ -12,3 +12,4 @@ mod gradients;
 mod logs;
 mod plan;
 mod resume;
+mod validation;

@@ -36,7 +36,10 @@ impl Job<'_> {
         }
         if let Some(patience) = extras.patience {
             callbacks.push(Box::new(EarlyStopping {
-                metric: Metric::TestAccuracy,
+                metric: match self.plan.held_out {
+                    Some(_) => Metric::ValidationAccuracy,
+                    None => Metric::TestAccuracy,
+                },
                 patience,
                 min_change: 0.0,
             }));

@@ -33,14 +33,7 @@ impl Folder {
                 overwrite,
             }),
             (None, Some(name)) => {
-                let plain = Path::new(name)
-                    .components()
-                    .all(|part| matches!(part, Component::Normal(_)));
-                if name.is_empty() || !plain {
-                    return Err(Failure::usage(format!(
-                        "--name: `{name}` is no name for a folder under {RUNS}/; --out takes any path"
-                    )));
-                }
+                checked_name(name)?;
                 Ok(Self::Named {
                     path: Path::new(RUNS).join(name),
                     overwrite,
@@ -94,6 +87,17 @@ impl Folder {
             }
         }
     }
+}
+
+/// Refuses what is no name for a folder under `runs/`.
+pub(super) fn checked_name(name: &str) -> Result<()> {
+    let mut parts = Path::new(name).components();
+    if !name.is_empty() && parts.all(|part| matches!(part, Component::Normal(_))) {
+        return Ok(());
+    }
+    Err(Failure::usage(format!(
+        "--name: `{name}` is no name for a folder under {RUNS}/; --out takes any path"
+    )))
 }
 
 fn taken(path: &Path) -> Failure {

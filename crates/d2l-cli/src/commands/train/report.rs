@@ -1,7 +1,7 @@
 //! What is said before and after a run.
 
 use anstyle::Style;
-use d2l_train::{EpochRecord, Outcome, Run, StopReason, metrics::Metric};
+use d2l_train::{BatchSource, EpochRecord, Outcome, Run, StopReason, metrics::Metric};
 use serde_json::{Value, json};
 
 use super::{Job, Parts, Place, folder};
@@ -17,8 +17,18 @@ impl Job<'_> {
     /// What is going to happen, on standard error.
     pub(super) fn introduce(&self, parts: &Parts) {
         let (plan, ui) = (self.plan, self.ui);
+        if ui.member {
+            return;
+        }
         let (train, test, steps) = self.sizes(parts);
         ui.fact("Data", describe(plan.dataset, self.data));
+        if let Some(validation) = &parts.validation {
+            let held_out = thousands(validation.examples() as u64);
+            ui.fact(
+                "",
+                format_args!("held out for validation: {held_out} of the training examples"),
+            );
+        }
         if train < self.data.train.len() || test < self.data.test.len() {
             ui.fact(
                 "",
@@ -76,7 +86,9 @@ impl Job<'_> {
 
     /// Where the run is, on standard error.
     pub(super) fn introduce_place(&self, place: &Place) {
-        self.ui.fact("Run", place.run.path().display());
+        if !self.ui.member {
+            self.ui.fact("Run", place.run.path().display());
+        }
         if let Some(checkpoint) = &place.checkpoint {
             let at = checkpoint.position();
             self.ui.fact(
@@ -150,6 +162,7 @@ impl Job<'_> {
             "source": self.data.provenance.source,
             "sample": self.data.provenance.is_sample,
             "train_examples": train,
+            "validation_examples": parts.validation.as_ref().map(BatchSource::examples),
             "test_examples": test,
             "epochs": plan.epochs,
             "steps_per_epoch": steps,
@@ -170,13 +183,16 @@ impl Job<'_> {
                 reason => format!("{reason}; "),
             };
             let step = thousands(run.step());
+            if ui.member {
+                return Ok(());
+            }
             ui.fact(
                 "Stopped",
                 format_args!("{why}after step {step}; go on with: d2l train --resume {name}"),
             );
             return Ok(());
         }
-        if ui.json {
+        if ui.json || ui.member {
             return Ok(());
         }
         if let Some(last) = history.last() {
@@ -231,6 +247,7 @@ impl Job<'_> {
                 last.test_accuracy,
                 book.map(|book| book.test_accuracy),
             ),
+            ("validation accuracy", last.validation_accuracy, None),
         ] {
             let Some(value) = value else { continue };
             let mut row = vec![(label.to_owned(), Style::new()), (format!("{value:.3}"), BOLD)];

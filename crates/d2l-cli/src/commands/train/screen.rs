@@ -132,7 +132,7 @@ impl Callback for EpochLines {
     fn after_epoch(&mut self, run: &mut Run<'_>) -> Result<Flow> {
         self.show_warnings(run);
         let (epochs, history) = (run.options().epochs, run.history());
-        if let Some(record) = history.last() {
+        if let Some(record) = history.last().filter(|_| !self.screen.ui.muted) {
             let line = epoch_line(record, epochs);
             let Self { screen, out, .. } = self;
             screen
@@ -154,6 +154,8 @@ fn epoch_line(record: &EpochRecord, epochs: u64) -> String {
         ("accuracy", record.train_accuracy),
         ("test loss", record.test_loss),
         ("test accuracy", record.test_accuracy),
+        ("validation loss", record.validation_loss),
+        ("validation accuracy", record.validation_accuracy),
     ] {
         if let Some(value) = value {
             line += &format!("  {label} {value:.4}");
@@ -217,6 +219,8 @@ mod tests {
             train_accuracy: Some(0.823),
             test_loss: None,
             test_accuracy: None,
+            validation_loss: None,
+            validation_accuracy: None,
             examples_per_second: 25_103.4,
             seconds: 2.75,
         };
