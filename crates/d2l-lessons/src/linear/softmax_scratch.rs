@@ -7,7 +7,7 @@ use super::{
     regression_scratch::sgd,
 };
 use crate::{
-    Chapter, Cost, Expect, Figure, Lesson, Page, Pictures, Result,
+    Chapter, Cost, Expect, Figure, Lesson, Page, Pictures, Result, Within,
     numbers::{scalar, values},
 };
 use candle_core::{D, DType, Device, Tensor, Var, backprop::GradStore};
@@ -44,7 +44,16 @@ fn run(page: &mut Page<'_>) -> Result<()> {
     let animator = fit(page, &learner, &train, &test, epochs)?;
     page.draw("training", Figure::chart(animator.chart()));
     // ANCHOR_END: training
-    expect_of_book(page, &animator)?;
+    let [loss, train_accuracy, test_accuracy] = animator.last()?;
+    let guessing = (OUTPUTS as f64).ln();
+    page.expect(
+        "train loss below that of guessing",
+        Expect::AtMost(guessing),
+        loss,
+    );
+    if let Some(book) = d2l_models::find("softmax")?.expected {
+        WITHIN.expect(page, book, [loss, train_accuracy, test_accuracy]);
+    }
 
     // ANCHOR: prediction
     if let Some(batch) = test.iter(0, 0).next() {
@@ -100,19 +109,12 @@ fn try_the_pieces(page: &mut Page<'_>) -> Result<()> {
     Ok(())
 }
 
-/// The rows of the table for softmax regression, from scratch or not.
-pub(super) fn expect_of_book(page: &mut Page<'_>, animator: &Animator<3>) -> Result<()> {
-    let [train_loss, train_accuracy, test_accuracy] = animator.last()?;
-    page.expect(
-        "train loss below that of guessing",
-        Expect::AtMost((OUTPUTS as f64).ln()),
-        train_loss,
-    );
-    page.expect_of_full("train loss", Expect::near(0.447, 0.006), train_loss);
-    page.expect_of_full("train accuracy", Expect::near(0.848, 0.004), train_accuracy);
-    page.expect_of_full("test accuracy", Expect::Between(0.79, 0.86), test_accuracy);
-    Ok(())
-}
+/// Seeds differ by about 0.001 in the loss and 0.02 in the test accuracy.
+pub(super) const WITHIN: Within = Within {
+    train_loss: 0.006,
+    train_accuracy: 0.004,
+    test_accuracy: 0.04,
+};
 
 /// Weights from N(0, 0.01²) and biases of zero.
 ///
