@@ -1,6 +1,6 @@
 //! The list of lessons, in the book's order.
 
-use crate::{Page, Result, linear, mlp};
+use crate::{Page, Result, computation, convolution, linear, mlp, modern, preliminaries};
 
 /// A chapter of the book.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -65,7 +65,16 @@ pub struct Lesson {
 
 /// All lessons, in the book's order.
 pub fn lessons() -> impl Iterator<Item = &'static Lesson> {
-    [linear::LESSONS, mlp::LESSONS].into_iter().flatten()
+    [
+        preliminaries::LESSONS,
+        linear::LESSONS,
+        mlp::LESSONS,
+        computation::LESSONS,
+        convolution::LESSONS,
+        modern::LESSONS,
+    ]
+    .into_iter()
+    .flatten()
 }
 
 /// No lesson has that name.

@@ -1,14 +1,28 @@
 //! Pictures of a lesson: charts, bars and grey pictures in panels beside each other.
 
 mod pictures;
+#[cfg(test)]
+mod tests;
 
 use crate::{Error, Result};
 use d2l_train::plot::COLORS;
 use kuva::{
-    plot::{BarPlot, LinePlot, ScatterPlot},
-    render::{figure::Figure as Panels, layout::Layout, plots::Plot, render::Scene},
+    plot::{BarPlot, LinePlot, ScatterPlot, legend::LegendPosition},
+    render::{
+        figure::Figure as Panels,
+        layout::{Layout, TickFormat},
+        plots::Plot,
+        render::Scene,
+    },
 };
 use std::path::Path;
+
+/// The width that a legend has below a panel, at least.
+const LEGEND_WIDTH: f64 = 330.0;
+/// Height of a row of a legend.
+const LEGEND_ROW: f64 = 18.0;
+/// What an entry of a legend takes beside its letters, and a letter.
+const ENTRY: (f64, f64) = (34.0, 7.0);
 
 /// Panels beside and below each other, in rows from the left.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -142,13 +156,11 @@ impl Figure {
         } else {
             (420.0, 320.0)
         };
-        let mut figure = Panels::new(self.panels.len().div_ceil(columns), columns)
-            .with_cell_size(width, height)
+        let legend_rows = self.panels.iter().map(Panel::legend_rows).max().unwrap_or(0);
+        let figure = Panels::new(self.panels.len().div_ceil(columns), columns)
+            .with_cell_size(width, height + legend_rows as f64 * LEGEND_ROW)
             .with_plots(plots)
             .with_layouts(layouts);
-        if self.panels.iter().any(Panel::has_legend) {
-            figure = figure.with_shared_legend_bottom();
-        }
         Ok(figure.render())
     }
 }
@@ -216,6 +228,29 @@ impl Chart {
         self
     }
 
+    /// The entries of the legend.
+    fn labels(&self) -> impl Iterator<Item = &str> {
+        let labels = self.series.iter().map(|series| series.label.as_str());
+        labels.filter(|label| !label.is_empty())
+    }
+
+    /// How many entries of the legend fit beside each other.
+    fn legend_columns(&self) -> usize {
+        let letters = self.labels().map(|label| label.chars().count()).max();
+        let width = ENTRY.0 + ENTRY.1 * letters.unwrap_or(0) as f64;
+        ((LEGEND_WIDTH / width) as usize).max(1)
+    }
+
+    /// Whether the horizontal axis counts up to a few, such as epochs.
+    fn counts_few(&self) -> bool {
+        let mut xs = self
+            .series
+            .iter()
+            .flat_map(|series| &series.points)
+            .map(|(x, _)| *x);
+        self.x_label == "epoch" && xs.all(|x| (0.0..=10.0).contains(&x))
+    }
+
     fn draw(&self) -> (Vec<Plot>, Layout) {
         let colors = COLORS.iter().cycle();
         let plots: Vec<Plot> = self
@@ -226,9 +261,17 @@ impl Chart {
             .collect();
         let mut layout = titled(&plots, &self.title)
             .with_x_label(&self.x_label)
-            .with_y_label(&self.y_label);
+            .with_y_label(&self.y_label)
+            .with_legend_position(LegendPosition::OutsideBottomColumns)
+            .with_legend_col_limit(self.legend_columns())
+            .with_legend_box(false);
         if self.log_x {
             layout = layout.with_log_x();
+        } else if self.counts_few() {
+            // Without this there would be ticks at epoch 1.5.
+            layout = layout
+                .with_x_tick_step(1.0)
+                .with_x_tick_format(TickFormat::Integer);
         }
         if self.log_y {
             layout = layout.with_log_y();
@@ -274,8 +317,11 @@ impl Panel {
         }
     }
 
-    fn has_legend(&self) -> bool {
-        matches!(self, Self::Chart(chart) if chart.series.iter().any(|series| !series.label.is_empty()))
+    fn legend_rows(&self) -> usize {
+        match self {
+            Self::Chart(chart) => chart.labels().count().div_ceil(chart.legend_columns()),
+            _ => 0,
+        }
     }
 
     fn draw(&self) -> (Vec<Plot>, Layout) {

@@ -1,7 +1,7 @@
 //! [`Pictures`]: a loader of d2l-data as d2l-train takes its batches.
 
 use crate::Result;
-use candle_core::Device;
+use candle_core::{Device, Tensor};
 use d2l_data::{ImageSet, Loader, LoaderOptions};
 use d2l_train::{Batch, BatchSource, Batches};
 use std::sync::Arc;
@@ -23,6 +23,20 @@ impl Pictures {
             device: device.clone(),
         })
     }
+
+    /// The pictures that the batches are made of, with their labels' names.
+    pub fn set(&self) -> &ImageSet {
+        self.loader.set()
+    }
+
+    /// The mini-batches of epoch `epoch` (from 0) without the first `first`: pictures and class numbers.
+    ///
+    /// # Shapes
+    /// pictures `[n, c, h, w]`, f32 from 0 to 1; class numbers `[n]`, u32
+    pub fn iter(&self, epoch: u64, first: usize) -> impl Iterator<Item = Result<(Tensor, Tensor)>> + use<> {
+        let batches = self.loader.epoch(epoch, first, &self.device);
+        batches.map(|batch| Ok(batch?))
+    }
 }
 
 impl BatchSource for Pictures {
@@ -35,8 +49,7 @@ impl BatchSource for Pictures {
     }
 
     fn epoch(&self, epoch: u64, first_batch: usize) -> Batches<'_> {
-        let batches = self.loader.epoch(epoch, first_batch, &self.device);
-        Box::new(batches.map(|batch| {
+        Box::new(self.iter(epoch, first_batch).map(|batch| {
             let (xs, ys) = batch?;
             let len = ys.elem_count();
             Ok(Batch { xs, ys, len })

@@ -113,14 +113,19 @@ impl Expect {
 
 impl fmt::Display for Expect {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Exactly(value) => write!(f, "{value}"),
-            Self::Near { value, within } => write!(f, "{value} ± {within}"),
-            Self::Between(low, high) => write!(f, "{low} to {high}"),
-            Self::AtMost(high) => write!(f, "at most {high}"),
-            Self::AtLeast(low) => write!(f, "at least {low}"),
+        match *self {
+            Self::Exactly(value) => write!(f, "{}", short(value)),
+            Self::Near { value, within } => write!(f, "{} ± {}", short(value), short(within)),
+            Self::Between(low, high) => write!(f, "{} to {}", short(low), short(high)),
+            Self::AtMost(high) => write!(f, "at most {}", short(high)),
+            Self::AtLeast(low) => write!(f, "at least {}", short(low)),
         }
     }
+}
+
+/// A value to seven digits: a bound that was computed, such as 0.83 − 0.04, shows as it was meant.
+fn short(value: f64) -> f64 {
+    format!("{value:.6e}").parse().unwrap_or(value)
 }
 
 #[cfg(test)]
@@ -143,6 +148,17 @@ mod tests {
         ] {
             assert!(!expect.admits(f64::NAN), "{expect}");
         }
+    }
+
+    #[test]
+    fn computed_bounds_are_shown_as_they_were_meant() {
+        assert_eq!(Expect::AtLeast(0.83 - 0.04).to_string(), "at least 0.79");
+        assert_eq!(Expect::near(22.5, 0.1 + 0.2).to_string(), "22.5 ± 0.3");
+        assert_eq!(Expect::Exactly(60_000.0).to_string(), "60000");
+        assert_eq!(
+            Expect::Between(f64::NEG_INFINITY, 1e-5).to_string(),
+            "-inf to 0.00001"
+        );
     }
 
     #[test]

@@ -11,7 +11,9 @@ const SIDE: f64 = 120.0;
 /// Values are written on squares of this size.
 const VALUE_SIDE: f64 = 44.0;
 const GAP: f64 = 14.0;
-const TITLE_HEIGHT: f64 = 20.0;
+/// Between a title's last line and its picture.
+const TITLE_PADDING: f64 = 6.0;
+const LINE_HEIGHT: f64 = 15.0;
 const TEXT_SIZE: u32 = 12;
 /// What a letter takes on average.
 const LETTER: f64 = 7.0;
@@ -20,8 +22,13 @@ const LETTER: f64 = 7.0;
 pub(super) fn scene(columns: usize, pictures: &[&Picture]) -> Scene {
     let columns = columns.clamp(1, pictures.len().max(1));
     let largest = |size: fn(&Picture) -> f64| pictures.iter().map(|p| size(p)).fold(0.0, f64::max);
-    let titles = largest(|p| if p.title.is_empty() { 0.0 } else { TITLE_HEIGHT });
-    let cell_width = largest(Picture::width).max(largest(|p| p.title.chars().count() as f64 * LETTER)) + GAP;
+    let lines = largest(|p| p.title.lines().count() as f64);
+    let titles = if lines > 0.0 {
+        TITLE_PADDING + lines * LINE_HEIGHT
+    } else {
+        0.0
+    };
+    let cell_width = largest(Picture::width).max(largest(Picture::title_width)) + GAP;
     let cell_height = largest(Picture::height) + titles + GAP;
     let rows = pictures.len().div_ceil(columns);
     let mut scene = Scene::new(GAP + columns as f64 * cell_width, GAP + rows as f64 * cell_height);
@@ -29,13 +36,10 @@ pub(super) fn scene(columns: usize, pictures: &[&Picture]) -> Scene {
         let left = GAP + (index % columns) as f64 * cell_width;
         let top = GAP + (index / columns) as f64 * cell_height;
         let middle = left + (cell_width - GAP) / 2.0;
-        if !picture.title.is_empty() {
-            scene.add(text(
-                middle,
-                top + TITLE_HEIGHT - 7.0,
-                &picture.title,
-                Color::Rgb(0x20, 0x24, 0x2a),
-            ));
+        let lines_below = (0..picture.title.lines().count()).rev();
+        for (line, below) in picture.title.lines().zip(lines_below) {
+            let baseline = top + titles - TITLE_PADDING - below as f64 * LINE_HEIGHT;
+            scene.add(text(middle, baseline, line, Color::Rgb(0x20, 0x24, 0x2a)));
         }
         picture.draw(&mut scene, (middle - picture.width() / 2.0).floor(), top + titles);
     }
@@ -54,6 +58,11 @@ impl Picture {
 
     fn width(&self) -> f64 {
         self.square() * self.rows.iter().map(Vec::len).max().unwrap_or(0) as f64
+    }
+
+    fn title_width(&self) -> f64 {
+        let letters = self.title.lines().map(|line| line.chars().count()).max();
+        letters.unwrap_or(0) as f64 * LETTER
     }
 
     fn height(&self) -> f64 {

@@ -1,6 +1,6 @@
 //! Linear regression from scratch (section 3.2): data, model, loss and optimiser from tensors and `backward` alone.
 
-use crate::{Chapter, Error, Expect, Lesson, Page, Result, catalogue::Cost, figure::Chart, figure::Figure};
+use crate::{Chapter, Cost, Error, Expect, Lesson, Page, Result, figure::Chart, figure::Figure};
 use candle_core::{DType, Device, Tensor, Var, backprop::GradStore};
 use d2l_nn::Rng;
 
