@@ -88,12 +88,10 @@ fn run(page: &mut Page<'_>) -> Result<()> {
 /// # Errors
 /// When the tensors cannot be made.
 pub fn synthetic_data(weight: &[f32], bias: f32, n: usize, rng: &Rng) -> Result<(Tensor, Tensor)> {
-    let features = rng
-        .split("features")
-        .normal(&[n, weight.len()], 0.0, 1.0, DType::F32, &Device::Cpu)?;
-    let noise = rng
-        .split("noise")
-        .normal(&[n, 1], 0.0, 0.01, DType::F32, &Device::Cpu)?;
+    // Not splits of `rng`: they know only the seed, so that two sets of a lesson would be the same.
+    let mut rng = rng.clone();
+    let features = rng.normal(&[n, weight.len()], 0.0, 1.0, DType::F32, &Device::Cpu)?;
+    let noise = rng.normal(&[n, 1], 0.0, 0.01, DType::F32, &Device::Cpu)?;
     let weight = Tensor::new(weight, &Device::Cpu)?.unsqueeze(1)?;
     let labels = ((features.matmul(&weight)? + f64::from(bias))? + noise)?;
     Ok((features, labels))
@@ -115,7 +113,7 @@ pub fn data_iter(
         return Err(Error::Lesson("a batch needs at least one example".into()));
     }
     let mut indices: Vec<u32> = (0..features.dim(0)? as u32).collect();
-    rng.split("shuffle").shuffle(&mut indices);
+    rng.clone().shuffle(&mut indices);
     let batches: Vec<Vec<u32>> = indices.chunks(batch_size).map(<[u32]>::to_vec).collect();
     Ok(batches.into_iter().map(move |batch| {
         let rows = Tensor::new(batch, features.device())?;
@@ -130,7 +128,7 @@ pub fn data_iter(
 /// When the variables cannot be made.
 pub fn initial_parameters(inputs: usize, rng: &Rng) -> Result<(Var, Var)> {
     let weight = rng
-        .split("normal")
+        .clone()
         .normal(&[inputs, 1], 0.0, 0.01, DType::F32, &Device::Cpu)?;
     let bias = Tensor::zeros(1, DType::F32, &Device::Cpu)?;
     Ok((Var::from_tensor(&weight)?, Var::from_tensor(&bias)?))
@@ -167,3 +165,41 @@ pub fn sgd(parameters: &[&Var], gradients: &GradStore, learning_rate: f64, batch
     Ok(())
 }
 // ANCHOR_END: model
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::numbers::distance;
+
+    /// The generators of two names, as a page gives them.
+    fn two() -> [Rng; 2] {
+        ["train", "test"].map(|name| Rng::new(3).split(name))
+    }
+
+    #[test]
+    fn sets_of_two_names_have_no_examples_in_common() {
+        let [train, test] = two().map(|rng| synthetic_data(&[2.0, -3.4], 4.2, 20, &rng).unwrap());
+        assert!(distance(&train.0, &test.0).unwrap() > 0.1);
+        assert!(distance(&train.1, &test.1).unwrap() > 0.1);
+    }
+
+    #[test]
+    fn two_epochs_have_two_orders_of_the_same_examples() {
+        let xs = Tensor::arange(0f32, 10.0, &Device::Cpu)
+            .unwrap()
+            .unsqueeze(1)
+            .unwrap();
+        let [first, second] = two().map(|rng| {
+            let batches = data_iter(4, &xs, &xs, &rng).unwrap();
+            let batches = batches.map(|batch| batch.unwrap().0.flatten_all().unwrap().to_vec1().unwrap());
+            batches.collect::<Vec<Vec<f32>>>()
+        });
+        assert_eq!(first.iter().map(Vec::len).collect::<Vec<_>>(), [4, 4, 2]);
+        assert_ne!(first, second);
+        for epoch in [first, second] {
+            let mut all = epoch.concat();
+            all.sort_by(f32::total_cmp);
+            assert_eq!(all, (0..10).map(|n| n as f32).collect::<Vec<_>>());
+        }
+    }
+}

@@ -98,9 +98,8 @@ fn expect_losses(page: &mut Page<'_>, what: &str, fit: &Fit, bounds: [(f64, f64)
 /// # Errors
 /// When the tensors cannot be made.
 pub fn polynomial_data(n: usize, rng: &Rng) -> Result<(Tensor, Tensor)> {
-    let x = rng
-        .split("x")
-        .normal(&[n, 1], 0.0, 1.0, DType::F32, &Device::Cpu)?;
+    let mut rng = rng.clone();
+    let x = rng.normal(&[n, 1], 0.0, 1.0, DType::F32, &Device::Cpu)?;
     let mut feature = x.ones_like()?;
     let mut features = vec![feature.clone()];
     for degree in 1..MAX_DEGREE {
@@ -111,9 +110,7 @@ pub fn polynomial_data(n: usize, rng: &Rng) -> Result<(Tensor, Tensor)> {
     let features = Tensor::cat(&features, 1)?;
     let weight = Tensor::new(&TRUE_WEIGHT, &Device::Cpu)?.to_dtype(DType::F32)?;
     let weight = weight.unsqueeze(1)?;
-    let noise = rng
-        .split("noise")
-        .normal(&[n, 1], 0.0, 0.1, DType::F32, &Device::Cpu)?;
+    let noise = rng.normal(&[n, 1], 0.0, 0.1, DType::F32, &Device::Cpu)?;
     let labels = (features.narrow(1, 0, TRUE_WEIGHT.len())?.matmul(&weight)? + noise)?;
     Ok((features, labels))
 }
@@ -177,7 +174,7 @@ fn fit(page: &mut Page<'_>, name: &str, features: &Tensor, labels: &Tensor, epoc
 /// As PyTorch's linear layer starts: U(±1/√features).
 fn initial_weight(features: usize, rng: &Rng) -> Result<Var> {
     let fan = Fan::of_weight(&[1, features]);
-    let mut rng = rng.split("weight");
+    let mut rng = rng.clone();
     let weight = Init::TorchDefault.tensor(&[features, 1], fan, &mut rng, DType::F32, &Device::Cpu)?;
     Ok(Var::from_tensor(&weight)?)
 }

@@ -68,7 +68,7 @@ pub(super) fn report(page: &mut Page<'_>, lambda: f64, weight: &Tensor, losses: 
         page.expect("‖w‖ with decay", Expect::near(0.37, 0.1), norm);
         page.expect("test loss with decay", Expect::AtMost(1.0), test);
     } else {
-        page.expect("‖w‖ without decay", Expect::near(13.3, 1.5), norm);
+        page.expect("‖w‖ without decay", Expect::near(13.3, 2.5), norm);
         page.expect(
             "overfitting: test loss over train loss",
             Expect::AtLeast(1e3),
@@ -112,7 +112,7 @@ impl Data {
 /// When the variables cannot be made.
 pub fn initial_parameters(rng: &Rng) -> Result<(Var, Var)> {
     let weight = rng
-        .split("normal")
+        .clone()
         .normal(&[INPUTS, 1], 0.0, 1.0, DType::F32, &Device::Cpu)?;
     let bias = Tensor::zeros(1, DType::F32, &Device::Cpu)?;
     Ok((Var::from_tensor(&weight)?, Var::from_tensor(&bias)?))
