@@ -20,6 +20,8 @@ use d2l_kernels::rng::Philox;
 #[derive(Clone, Debug)]
 pub struct Rng {
     seed: u64,
+    /// The hash of the names on the way here, if it was split off.
+    names: Option<u64>,
     philox: Philox,
 }
 
@@ -28,6 +30,7 @@ impl Rng {
     pub fn new(seed: u64) -> Self {
         Self {
             seed,
+            names: None,
             philox: Philox::new(seed, 0),
         }
     }
@@ -37,12 +40,19 @@ impl Rng {
         self.seed
     }
 
-    /// An independent generator for the thing called `name`: what it draws depends on the seed and the name alone,
-    /// never on what was drawn before. So a layer's first weights do not change when another layer is added.
+    /// An independent generator for the thing called `name`: what it draws depends on the seed and the name alone (and
+    /// the names of the generators it was split off), never on what was drawn before. So a layer's first weights do not
+    /// change when another layer is added.
     pub fn split(&self, name: &str) -> Self {
+        let names = match self.names {
+            None => hash_name(name),
+            // A byte that no name has, so that "a", "bc" and "ab", "c" differ.
+            Some(names) => hash_on(hash_on(names, [0xff]), name.bytes()),
+        };
         Self {
             seed: self.seed,
-            philox: Philox::new(self.seed, hash_name(name)),
+            names: Some(names),
+            philox: Philox::new(self.seed, names),
         }
     }
 
@@ -100,7 +110,11 @@ impl Rng {
 
 /// A 64-bit hash of a name that is the same on every machine and in every version (FNV-1a).
 pub(crate) fn hash_name(name: &str) -> u64 {
-    name.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+    hash_on(0xcbf2_9ce4_8422_2325, name.bytes())
+}
+
+fn hash_on(hash: u64, bytes: impl IntoIterator<Item = u8>) -> u64 {
+    bytes.into_iter().fold(hash, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
     })
 }
@@ -117,6 +131,28 @@ mod tests {
         assert_eq!(before, rng.split("conv1.weight").uniform_vec(5, 0.0, 1.0));
         assert_ne!(before, rng.split("conv1.bias").uniform_vec(5, 0.0, 1.0));
         assert_ne!(before, Rng::new(8).split("conv1.weight").uniform_vec(5, 0.0, 1.0));
+    }
+
+    #[test]
+    fn a_split_of_a_split_depends_on_both_names() {
+        let draw = |names: &[&str]| {
+            let rng = names.iter().fold(Rng::new(7), |rng, name| rng.split(name));
+            rng.clone().uniform_vec(5, 0.0, 1.0)
+        };
+        let different = [
+            &["a"][..],
+            &["b"],
+            &["x", "b"],
+            &["a", "b"],
+            &["ab"],
+            &["a", "bc"],
+            &["ab", "c"],
+        ];
+        for (index, one) in different.iter().enumerate() {
+            for other in &different[..index] {
+                assert_ne!(draw(one), draw(other), "{one:?} {other:?}");
+            }
+        }
     }
 
     #[test]

@@ -13,8 +13,8 @@ const QUICK: &[&str] = &[
     "linear-regression",
     "weight-decay",
     "dropout",
-    "softmax-scratch",
-    "softmax-concise",
+    "softmax-regression-scratch",
+    "softmax-regression-concise",
     "mlp-scratch",
     "mlp-concise",
     "lenet",
@@ -196,5 +196,15 @@ mod tests {
         let rows = combine(&[vec![row(0.8)], vec![row(1.2)]]);
         assert!(rows[0].passed() && (rows[0].deviation - 0.08f64.sqrt()).abs() < 1e-12);
         assert!(!combine(&[vec![row(0.8)], vec![row(f64::NAN)]])[0].passed());
+    }
+
+    #[test]
+    fn every_quick_row_is_a_lesson() {
+        for name in QUICK {
+            assert!(
+                d2l_lessons::lessons().any(|lesson| matches(lesson, name)),
+                "{name}"
+            );
+        }
     }
 }
