@@ -1,5 +1,6 @@
 use anstyle::Style;
 use d2l_lessons::{Lesson, Row};
+use d2l_train::Spread;
 use serde_json::json;
 
 use super::lesson::{Classroom, number, verdict};
@@ -42,7 +43,7 @@ pub(crate) fn verify(args: &VerifyArgs, ui: Ui) -> Result<()> {
     let missed = verified
         .iter()
         .flat_map(|(_, rows, _)| rows)
-        .filter(|row| !row.passed())
+        .filter(|row| !row.passed)
         .count();
     let count: usize = verified.iter().map(|(_, rows, _)| rows.len()).sum();
     if ui.json {
@@ -104,21 +105,17 @@ struct Means {
     row: Row,
     mean: f64,
     deviation: f64,
+    passed: bool,
 }
 
 impl Means {
-    /// The means are judged: one test accuracy is a matter of luck.
-    fn passed(&self) -> bool {
-        self.row.expect.admits(self.mean)
-    }
-
     fn json(&self) -> serde_json::Value {
         json!({
             "what": self.row.what,
             "expected": self.row.expect.to_string(),
             "mean": self.mean,
             "standard_deviation": self.deviation,
-            "passed": self.passed(),
+            "passed": self.passed,
         })
     }
 }
@@ -129,23 +126,20 @@ fn combine(runs: &[Vec<Row>]) -> Vec<Means> {
         return Vec::new();
     };
     let means = |row: &Row| {
-        let same = |run: &Vec<Row>| {
-            run.iter()
-                .find(|other| other.what == row.what)
-                .map(|other| other.reached)
+        let same = |other: &&Row| other.what == row.what;
+        let rows: Vec<&Row> = runs.iter().filter_map(|run| run.iter().find(same)).collect();
+        let Spread { mean, deviation, .. } = Spread::of(rows.iter().map(|row| row.reached));
+        // One test accuracy is a matter of luck, so the means are judged; but what each run expects of itself alone
+        // has no mean.
+        let passed = match rows.iter().all(|other| other.expect == row.expect) {
+            true => row.expect.admits(mean),
+            false => rows.iter().all(|row| row.expect.admits(row.reached)),
         };
-        let values: Vec<f64> = runs.iter().filter_map(same).collect();
-        let count = values.len() as f64;
-        let mean = values.iter().sum::<f64>() / count;
-        let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
         Means {
             row: row.clone(),
             mean,
-            deviation: if count > 1.0 {
-                (squares / (count - 1.0)).sqrt()
-            } else {
-                0.0
-            },
+            deviation: deviation.unwrap_or(0.0),
+            passed,
         }
     };
     first.iter().map(means).collect()
@@ -168,7 +162,7 @@ fn show(lesson: &Lesson, rows: &[Means], seconds: f64, seeds: u64, ui: Ui) -> Re
             (row.row.what.clone(), Style::new()),
             (row.row.expect.to_string(), DIM),
             (reached, BOLD),
-            verdict(Some(row.passed())),
+            verdict(Some(row.passed)),
         ]);
     }
     for line in table.lines() {
@@ -194,8 +188,18 @@ mod tests {
     #[test]
     fn runs_are_judged_by_their_mean() {
         let rows = combine(&[vec![row(0.8)], vec![row(1.2)]]);
-        assert!(rows[0].passed() && (rows[0].deviation - 0.08f64.sqrt()).abs() < 1e-12);
-        assert!(!combine(&[vec![row(0.8)], vec![row(f64::NAN)]])[0].passed());
+        assert!(rows[0].passed && (rows[0].deviation - 0.08f64.sqrt()).abs() < 1e-12);
+        assert!(!combine(&[vec![row(0.8)], vec![row(f64::NAN)]])[0].passed);
+    }
+
+    #[test]
+    fn rows_that_expect_something_of_their_own_run_are_judged_one_by_one() {
+        let own = |expected, reached| Row {
+            expect: Expect::Exactly(expected),
+            ..row(reached)
+        };
+        assert!(combine(&[vec![own(1.0, 1.0)], vec![own(3.0, 3.0)]])[0].passed);
+        assert!(!combine(&[vec![own(1.0, 3.0)], vec![own(3.0, 1.0)]])[0].passed);
     }
 
     #[test]
