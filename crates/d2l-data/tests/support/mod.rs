@@ -126,8 +126,8 @@ pub(crate) fn nowhere() -> SourceOptions<'static> {
 pub(crate) fn impatient() -> Network {
     Network {
         hub_endpoint: None,
-        connect_timeout: std::time::Duration::from_millis(500),
-        stall_timeout: std::time::Duration::from_millis(300),
+        connect_timeout: std::time::Duration::from_secs(2),
+        stall_timeout: std::time::Duration::from_secs(1),
         file_timeout: std::time::Duration::from_secs(20),
     }
 }
