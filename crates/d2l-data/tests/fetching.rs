@@ -167,7 +167,7 @@ fn a_web_page_is_refused() {
 fn a_server_that_stalls_is_given_up() {
     let message = refused(Answer::Stall(images()));
     assert!(
-        message.contains("nothing came for 0.3 s") || message.contains("timed out"),
+        message.contains("nothing came for 1.0 s") || message.contains("timed out"),
         "{message}"
     );
     refused(Answer::Silence);
