@@ -84,7 +84,10 @@ pub(crate) struct Plan {
 
 /// Settings as TOML keys; those that are not set are not there.
 pub(crate) fn table(settings: &Settings) -> Result<toml::Table> {
-    Ok(toml::Table::try_from(settings)?)
+    toml::Table::try_from(settings).map_err(|error| {
+        // Run folders keep the settings as TOML, whose integers end there.
+        Failure::usage(format!("an option is larger than {}: {error}", i64::MAX))
+    })
 }
 
 /// Checks the merged settings and works out what they leave open.

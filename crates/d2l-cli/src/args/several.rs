@@ -47,26 +47,9 @@ pub(crate) struct KfoldArgs {
     #[arg(long, value_name = "FILE", help_heading = "House prices")]
     pub(crate) submission: Option<PathBuf>,
 
-    /// Never use the network.
-    #[arg(long, help_heading = "Data")]
-    pub(crate) offline: bool,
-
-    /// Name of the folder under runs/ [default: MODEL-K-fold].
-    #[arg(
-        long,
-        value_name = "NAME",
-        help_heading = "Run folder",
-        conflicts_with = "out"
-    )]
-    pub(crate) name: Option<String>,
-
-    /// The folder itself, instead of one under runs/ [for house-prices: the current one].
-    #[arg(short, long, value_name = "DIR", help_heading = "Run folder")]
-    pub(crate) out: Option<PathBuf>,
-
-    /// Replace the runs that are there.
-    #[arg(long, help_heading = "Run folder")]
-    pub(crate) overwrite: bool,
+    /// Where the runs go.
+    #[command(flatten)]
+    pub(crate) place: SeriesArgs,
 
     /// Print a JSON document.
     #[arg(long, help_heading = "Output")]
@@ -102,11 +85,23 @@ pub(crate) struct SweepArgs {
     #[arg(long, value_name = "METRIC", help_heading = "Output")]
     pub(crate) metric: Option<String>,
 
+    /// Where the runs go.
+    #[command(flatten)]
+    pub(crate) place: SeriesArgs,
+
+    /// Print a JSON document.
+    #[arg(long, help_heading = "Output")]
+    pub(crate) json: bool,
+}
+
+/// Where several runs go, and what they may use.
+#[derive(Args, Debug)]
+pub(crate) struct SeriesArgs {
     /// Never use the network.
     #[arg(long, help_heading = "Data")]
     pub(crate) offline: bool,
 
-    /// Name of the folder under runs/ [default: the file's name].
+    /// Name of the folder under runs/ [default: MODEL-K-fold, or the file's name].
     #[arg(
         long,
         value_name = "NAME",
@@ -115,15 +110,11 @@ pub(crate) struct SweepArgs {
     )]
     pub(crate) name: Option<String>,
 
-    /// The folder itself, instead of one under runs/.
+    /// The folder itself, instead of one under runs/ [for house-prices: the current one].
     #[arg(short, long, value_name = "DIR", help_heading = "Run folder")]
     pub(crate) out: Option<PathBuf>,
 
     /// Replace the runs that are there.
     #[arg(long, help_heading = "Run folder")]
     pub(crate) overwrite: bool,
-
-    /// Print a JSON document.
-    #[arg(long, help_heading = "Output")]
-    pub(crate) json: bool,
 }

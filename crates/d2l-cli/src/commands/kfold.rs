@@ -5,7 +5,7 @@ mod houses;
 use d2l_data::{DatasetEntry, datasets};
 use serde_json::json;
 
-use super::train::series::{Member, Series};
+use super::train::series::{MOST_RUNS, Member, Series};
 use super::train::summary::Summary;
 use super::train::{model_name, series_folder};
 use crate::args::{KfoldArgs, Settings};
@@ -44,7 +44,12 @@ fn of_model(args: &KfoldArgs, ui: Ui) -> Result<()> {
         ));
     }
     let k = args.folds;
-    let folder = series_folder(args.name.as_deref(), args.out.as_deref(), || {
+    if k > MOST_RUNS {
+        return Err(Failure::usage(format!(
+            "-k: every fold is a run, and there can be {MOST_RUNS}, got {k}"
+        )));
+    }
+    let folder = series_folder(args.place.name.as_deref(), args.place.out.as_deref(), || {
         Ok(format!("{model}-{k}-fold"))
     })?;
     let members = (1..=k).map(|number| Member {
@@ -57,8 +62,8 @@ fn of_model(args: &KfoldArgs, ui: Ui) -> Result<()> {
     let series = Series {
         folder,
         members: members.collect(),
-        offline: args.offline,
-        overwrite: args.overwrite,
+        offline: args.place.offline,
+        overwrite: args.place.overwrite,
         keep_going: false,
         ui: Ui {
             muted: ui.json,

@@ -23,15 +23,15 @@ pub(crate) fn sweep(args: &SweepArgs, ui: Ui) -> Result<()> {
         }
         None => file.metric,
     };
-    let folder = series_folder(args.name.as_deref(), args.out.as_deref(), || {
+    let folder = series_folder(args.place.name.as_deref(), args.place.out.as_deref(), || {
         let stem = args.file.file_stem().unwrap_or_default();
         Ok(stem.to_string_lossy().into_owned())
     })?;
     let series = Series {
         folder,
         members: file.members,
-        offline: args.offline,
-        overwrite: args.overwrite,
+        offline: args.place.offline,
+        overwrite: args.place.overwrite,
         keep_going: true,
         ui: Ui {
             muted: ui.json,

@@ -400,3 +400,23 @@ fn a_series_that_was_interrupted_goes_on() {
         assert_eq!(log("lenet-seeds"), log("whole"));
     }
 }
+
+#[test]
+fn numbers_beyond_reason_are_named_before_any_work() {
+    let place = Place::new();
+    let error = place.fails(2, &["kfold", "softmax", "-k", "99999999999", "--offline"]);
+    assert!(error.contains("-k: every fold is a run"), "{error}");
+    let huge = u64::MAX.to_string();
+    let error = place.fails(
+        2,
+        &[
+            "train",
+            "softmax",
+            "--accumulate",
+            &huge,
+            "--dry-run",
+            "--offline",
+        ],
+    );
+    assert!(error.contains("larger than 9223372036854775807"), "{error}");
+}

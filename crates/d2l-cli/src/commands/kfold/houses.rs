@@ -37,7 +37,7 @@ pub(super) fn kfold(args: &KfoldArgs, ui: Ui) -> Result<()> {
     let teller = Teller::new(ui);
     let source = Source {
         data_dir: args.settings.data_dir.clone(),
-        offline: args.offline,
+        offline: args.place.offline,
     };
     let data = house_prices::load(&source.options(&teller))?;
     ui.fact(
@@ -87,7 +87,7 @@ fn checked(args: &KfoldArgs) -> Result<Setting> {
         .filter(|key| !KNOWN.contains(&key.as_str()))
         .map(|key| format!("--{key}: the linear network of the house prices has no such setting"))
         .collect();
-    if args.name.is_some() {
+    if args.place.name.is_some() {
         messages.push("--name: the house prices make no runs; -o DIR says where the curves go".to_owned());
     }
     let Settings {
@@ -151,7 +151,7 @@ fn report(
     whole: Option<(&Path, f64)>,
     ui: Ui,
 ) -> Result<()> {
-    let folder = args.out.as_deref().unwrap_or(Path::new("."));
+    let folder = args.place.out.as_deref().unwrap_or(Path::new("."));
     std::fs::create_dir_all(folder).doing(|| format!("cannot make {}", folder.display()))?;
     let (picture, figure) = (folder.join("house-prices-folds.svg"), curves(fitted));
     for path in [&picture, &picture.with_extension("png")] {

@@ -8,11 +8,9 @@ use d2l_train::metrics::Metric;
 use toml::{Table, Value};
 
 use crate::args::Settings;
-use crate::commands::train::series::Member;
+use crate::commands::train::series::{MOST_RUNS, Member};
 use crate::failure::{Doing, Failure, Result};
 
-/// More runs than anybody waits for.
-const MOST_RUNS: usize = 1000;
 /// More combinations than are laid out to choose from.
 const MOST_COMBINATIONS: usize = 1_000_000;
 /// What a folder's name may have, so that every file system takes it.

@@ -16,6 +16,9 @@ use crate::failure::{Failure, Result, causes};
 use crate::runs::other_data;
 use crate::ui::Ui;
 
+/// More runs than anybody waits for.
+pub(crate) const MOST_RUNS: usize = 1000;
+
 /// One run to be.
 #[derive(Debug)]
 pub(crate) struct Member {
